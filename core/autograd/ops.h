@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Checked ops: what modules call. Each checks shapes and types, makes its
+ * output, dispatches to the context's backend, and will record itself on the
+ * context's tape when training has one. All return a new tensor (transfer
+ * full), or NULL with @error set. Shapes and formulas: backend/backend.h.
+ */
+#pragma once
+
+#include "backend/backend.h"
+
+G_BEGIN_DECLS
+
+typedef struct _UmedptContext UmedptContext;
+
+UmedptContext *umedpt_context_new (UmedptBackend *backend, UmedptDtype compute);
+void umedpt_context_free (UmedptContext *context);
+UmedptBackend *umedpt_context_get_backend (const UmedptContext *context);
+/* f32 or bf16: the type for matrix products and for what lies between them */
+UmedptDtype umedpt_context_get_compute (const UmedptContext *context);
+
+UmedptTensor *umedpt_op_convert (UmedptContext *context, UmedptTensor *src,
+    UmedptDtype dtype, GError **error);
+UmedptTensor *umedpt_op_activate (UmedptContext *context, UmedptTensor *src,
+    UmedptActivation activation, GError **error);
+UmedptTensor *umedpt_op_layer_norm (UmedptContext *context, UmedptTensor *src,
+    UmedptTensor *gamma, UmedptTensor *beta, float epsilon, GError **error);
+UmedptTensor *umedpt_op_group_norm (UmedptContext *context, UmedptTensor *src,
+    UmedptTensor *gamma, UmedptTensor *beta, gint64 groups, float epsilon,
+    GError **error);
+UmedptTensor *umedpt_op_global_pool (UmedptContext *context, UmedptTensor *src,
+    UmedptPooling pooling, GError **error);
+/* dst_dtype: f32 or bf16 */
+UmedptTensor *umedpt_op_linear (UmedptContext *context, UmedptTensor *src,
+    UmedptTensor *weight, UmedptTensor *bias, UmedptActivation activation,
+    UmedptDtype dst_dtype, GError **error);
+UmedptTensor *umedpt_op_linear_norm (UmedptContext *context, UmedptTensor *src,
+    UmedptTensor *weight, UmedptTensor *bias, UmedptTensor *gamma,
+    UmedptTensor *beta, UmedptTensor *residual, float epsilon, GError **error);
+UmedptTensor *umedpt_op_mlp_norm (UmedptContext *context, UmedptTensor *src,
+    UmedptTensor *fc1_weight, UmedptTensor *fc1_bias, UmedptTensor *fc2_weight,
+    UmedptTensor *fc2_bias, UmedptTensor *gamma, UmedptTensor *beta,
+    float epsilon, GError **error);
+UmedptTensor *umedpt_op_patch_embed (UmedptContext *context, UmedptTensor *src,
+    UmedptTensor *weight, UmedptTensor *bias, UmedptTensor *gamma,
+    UmedptTensor *beta, float epsilon, GError **error);
+UmedptTensor *umedpt_op_patch_merge (UmedptContext *context, UmedptTensor *src,
+    UmedptTensor *weight, UmedptTensor *gamma, UmedptTensor *beta,
+    float epsilon, GError **error);
+UmedptTensor *umedpt_op_position_bias (UmedptContext *context, UmedptTensor *w1,
+    UmedptTensor *b1, UmedptTensor *w2, gint64 window, GError **error);
+UmedptTensor *umedpt_op_window_attention (UmedptContext *context,
+    UmedptTensor *qkv, UmedptTensor *qkv_bias, UmedptTensor *scale,
+    UmedptTensor *position_bias, gint64 heads, gint64 window, gint64 shift,
+    GError **error);
+UmedptTensor *umedpt_op_conv2d (UmedptContext *context, UmedptTensor *src,
+    UmedptTensor *weight, UmedptTensor *bias, gint64 stride, gint64 padding,
+    UmedptActivation activation, UmedptDtype dst_dtype, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (UmedptContext, umedpt_context_free)
+
+G_END_DECLS
