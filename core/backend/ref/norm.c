@@ -109,6 +109,9 @@ pool_channel (const float *src, gsize pixels, gsize c, UmedptPooling pooling)
 {
   double result = pooling == UMEDPT_POOLING_MAX ? src[0] : 0;
 
+  if (pooling == UMEDPT_POOLING_COMBINED)
+    return pool_channel (src, pixels, c, UMEDPT_POOLING_AVERAGE) +
+        pool_channel (src, pixels, c, UMEDPT_POOLING_MAX);
   for (gsize p = 0; p < pixels; p++) {
     double x = src[p * c];
 
