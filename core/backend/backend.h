@@ -37,6 +37,7 @@ typedef enum
 {
   UMEDPT_POOLING_AVERAGE,
   UMEDPT_POOLING_MAX,
+  UMEDPT_POOLING_COMBINED, /* average + maximum */
 } UmedptPooling;
 
 /* dst = src, between f32 and bf16, or u8 -> f32 divided by 255. */
@@ -77,7 +78,7 @@ typedef struct
   float epsilon;
 } UmedptGroupNormArgs;
 
-/* dst[n, c] = mean or maximum of src[n, :, :, c]. */
+/* dst[n, c] = mean, maximum, or their sum, of src[n, :, :, c]. */
 typedef struct
 {
   UmedptTensor *src; /* f32 [N, H, W, C] */
