@@ -28,6 +28,9 @@ const UmedptDescription *umedpt_model_get_description (UmedptModel *self);
 /* Hex SHA-256 over description and parameters: identifies results. */
 UMEDPT_API
 const char *umedpt_model_get_hash (UmedptModel *self);
+/* Reads everything and compares it with the hash that the file states. */
+UMEDPT_API
+gboolean umedpt_model_verify (UmedptModel *self, GError **error);
 UMEDPT_API
 guint64 umedpt_model_get_n_parameters (UmedptModel *self);
 

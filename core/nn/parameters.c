@@ -206,8 +206,8 @@ typedef struct
   GString *text;
 } Problems;
 
-static void
-problems_add (Problems *self, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static void problems_add (Problems *self, const char *format, ...)
+    G_GNUC_PRINTF (2, 3);
 
 static void
 problems_add (Problems *self, const char *format, ...)
