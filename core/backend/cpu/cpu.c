@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The CPU backend's table, and the two things all its ops do: cut rows into
+ * chunks, and run chunks on the pool with OpenMP held to one thread.
+ *
+ * position_bias depends on weights alone and is computed once per model; it is
+ * left to ref.
+ */
+#define G_LOG_DOMAIN "Umedpt"
+#include "backend/cpu/cpu.h"
+
+#define MAX_CHUNK 128 /* rows; at 64 oneDNN is at its peak, at 32 near it */
+#define MIN_CHUNK 32
+#define WANTED_CHUNKS 8
+
+/* Chunks as large as leave WANTED_CHUNKS of them, within the limits. */
+UmedptRows
+umedpt_rows_split (gint64 rows)
+{
+  gint64 size = CLAMP (rows / WANTED_CHUNKS, MIN_CHUNK, MAX_CHUNK);
+  gint64 n = MAX ((rows + size - 1) / size, 1);
+
+  size = MAX ((rows + n - 1) / n, 1);
+  return (UmedptRows){ rows, size, (guint) ((rows + size - 1) / size) };
+}
+
+gboolean
+umedpt_linear_map_init (UmedptLinearMap *map, UmedptTensor *weight,
+    UmedptTensor *bias, UmedptWeightsLayout layout, UmedptDtype compute,
+    UmedptDtype dst_dtype, const UmedptRows *rows, GError **error)
+{
+  UmedptPacked *packed = umedpt_packed_get (weight, layout, compute, error);
+  gint64 last = umedpt_rows_count (rows, rows->n_chunks - 1);
+
+  if (!packed)
+    return FALSE;
+  map->N = weight->shape[0];
+  map->K = (gint64) weight->n_elements / MAX (map->N, 1);
+  map->bias = umedpt_f32_or_null (bias);
+  map->whole = umedpt_packed_get_linear (packed, rows->chunk, bias != NULL,
+      dst_dtype, error);
+  map->last = map->whole && last != rows->chunk
+      ? umedpt_packed_get_linear (packed, last, bias != NULL, dst_dtype, error)
+      : map->whole;
+  return map->last != NULL;
+}
+
+gboolean
+umedpt_linear_map_run (const UmedptLinearMap *map, const UmedptRows *rows,
+    guint chunk, guint worker, gconstpointer src, gpointer dst)
+{
+  return umedpt_primitive_run (chunk + 1 == rows->n_chunks ? map->last
+                                                           : map->whole,
+      worker, src, map->bias, dst);
+}
+
+gboolean
+umedpt_cpu_run (guint n_chunks, UmedptPoolFunc func, gpointer job,
+    atomic_int *failed, GError **error)
+{
+  int saved = umedpt_onednn_enter ();
+
+  umedpt_pool_run (umedpt_pool_get_default (), n_chunks, func, job);
+  umedpt_onednn_leave (saved);
+  if (failed && atomic_load (failed)) {
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY,
+        "A part of a computation failed on the CPU: out of memory, or oneDNN "
+        "could not run. Use a smaller image.");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+umedpt_cpu_check_compute (UmedptDtype compute, GError **error)
+{
+  if (umedpt_onednn_supports (compute))
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED,
+      "%s matrix products need AVX512_BF16; this processor (or UMEDPT_CPU) "
+      "offers %s.",
+      umedpt_dtype_name (compute), umedpt_isa_name (umedpt_cpu_isa ()));
+  return FALSE;
+}
+
+const UmedptKernels *
+umedpt_kernels_get (void)
+{
+#if defined(__x86_64__)
+  switch (umedpt_cpu_isa ()) {
+    case UMEDPT_ISA_AVX512_BF16:
+      return &umedpt_kernels_avx512_bf16;
+    case UMEDPT_ISA_AVX512:
+      return &umedpt_kernels_avx512;
+    case UMEDPT_ISA_AVX2:
+      return &umedpt_kernels_avx2;
+    case UMEDPT_ISA_PORTABLE:
+      break;
+  }
+#endif
+  return &umedpt_kernels_portable;
+}
+
+/* The backend; never freed. */
+UmedptBackend *
+umedpt_backend_cpu (void)
+{
+  static gsize made;
+
+  if (g_once_init_enter (&made)) {
+    UmedptBackend *backend = g_new0 (UmedptBackend, 1);
+    g_autofree char *onednn = umedpt_onednn_version ();
+    g_autofree char *cpu = umedpt_cpu_describe ();
+    backend->api_version = UMEDPT_BACKEND_API_VERSION;
+    backend->name = "cpu";
+    backend->description = g_strdup_printf ("%s, oneDNN %s", cpu, onednn);
+    backend->host_memory = TRUE;
+    backend->convert = umedpt_cpu_convert;
+    backend->activate = umedpt_cpu_activate;
+    backend->layer_norm = umedpt_cpu_layer_norm;
+    backend->group_norm = umedpt_cpu_group_norm;
+    backend->global_pool = umedpt_cpu_global_pool;
+    backend->linear = umedpt_cpu_linear;
+    backend->linear_norm = umedpt_cpu_linear_norm;
+    backend->mlp_norm = umedpt_cpu_mlp_norm;
+    backend->patch_embed = umedpt_cpu_patch_embed;
+    backend->patch_merge = umedpt_cpu_patch_merge;
+    backend->window_attention = umedpt_cpu_window_attention;
+    backend->conv2d = umedpt_cpu_conv2d;
+    g_once_init_leave (&made, (gsize) backend);
+  }
+  return (UmedptBackend *) made;
+}
