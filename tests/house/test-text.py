@@ -32,14 +32,13 @@ BANS = {
     "atoi": (r"\b(atoi|atol|atoll|atof|strtol|strtoul|strtod)\s*\(",
              "g_ascii_string_to_signed(), g_ascii_strtod()"),
     "assert": (r"(?<![\w_])assert\s*\(", "g_assert(), g_return_if_fail()"),
-    "destroy-cast": (r"\(\s*GDestroyNotify\s*\)",
-                     "a function of the right type"),
     "auto": (r"\bg_auto(ptr|free|list)?\b(\s*\([^)]*\))?[^=;()]*;",
              "an initialiser: g_auto* runs its cleanup on every way out"),
-    "off_t": (r"\boff_t\b", "goffset, gint64"),
 }
 # not in libraries and elements: printing, leaving
 LIBRARY_BANS = {
+    "destroy-cast": (r"\(\s*GDestroyNotify\s*\)\s*(?!gst_)\w",
+                     "a function of the right type"),
     "print": (r"(?<![\w.>])(g_print|g_printerr|printf|puts|putchar|perror)\s*\(",
               "GError; g_debug() behind UMEDPT_DEBUG"),
     "exit": (r"(?<![\w.>])(exit|_exit|abort|g_error)\s*\(", "GError"),
@@ -125,7 +124,7 @@ def self_check():
         "malloc": "p = malloc (3);", "strcpy": "strcpy (a, b);", "sprintf": "sprintf (a, b);",
         "atoi": "atoi (a)", "assert": "assert (x);",
         "destroy-cast": "(GDestroyNotify) f", "auto": "g_autofree char *a;",
-        "off_t": "off_t x;", "print": "printf (a);", "exit": "exit (1);",
+        "print": "printf (a);", "exit": "exit (1);",
         "getenv": "getenv (a)",
     }
     fine = ("g_malloc (3); g_free (p); g_autoptr (GError) error = NULL; "
