@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * From the caller's image to what the encoder takes: u8 RGB of one size.
+ */
+#pragma once
+
+#include "infer/session.h"
+#include "tensor/tensor-private.h"
+
+G_BEGIN_DECLS
+
+gboolean umedpt_preprocess_check (const UmedptImage *image, GError **error);
+UmedptTensor *umedpt_preprocess_image (const UmedptImage *image, gint width,
+    gint height, GError **error);
+
+G_END_DECLS
