@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The plugin: one shared object for the whole family. Loading it needs no
+ * model, device or driver; elements are never plugged automatically.
+ */
+#include <gst/gst.h>
+
+#include "gstumedptembed.h"
+#include "gstumedptmetaprivate.h"
+#include "gstumedptslidesink.h"
+#include "gstumedptslidesrc.h"
+
+static gboolean
+plugin_init (GstPlugin *plugin)
+{
+  gst_umedpt_meta_register ();
+  return GST_ELEMENT_REGISTER (umedptslidesrc, plugin) &&
+      GST_ELEMENT_REGISTER (umedptembed, plugin) &&
+      GST_ELEMENT_REGISTER (umedptslidesink, plugin);
+}
+
+GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, umedpt,
+    "Whole slides and medical images through the UMedPT model", plugin_init,
+    PACKAGE_VERSION, "LGPL", PACKAGE, PACKAGE_ORIGIN)

@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The element half of the inference base class: properties, model, events,
+ * queries. GstBaseTransform forwards events at once and knows nothing of
+ * batches, so this class
+ *   - runs and pushes the partial batch before every serialized event (EOS,
+ *     SEGMENT, CAPS, GAP, STREAM_START, custom ones; TAG may overtake), and
+ *     drops it on FLUSH_STOP;
+ *   - adds what batching costs to the LATENCY answer, and on live input the
+ *     measured time of the inference; without it a sink finds the first frame
+ *     of every batch late;
+ *   - takes QoS into its own hands: GstBaseTransform would drop late frames.
+ * The frames' own path is in gstumedptbatch.c.
+ */
+#include "gstumedptbaseprivate.h"
+#include "gstumedptenums.h"
+#include "gstumedpterror.h"
+#include "gstumedptevents.h"
+
+GST_DEBUG_CATEGORY (gst_umedpt_base_debug);
+#define GST_CAT_DEFAULT gst_umedpt_base_debug
+
+enum
+{
+  PROP_0,
+  PROP_MODEL_FILE,
+  PROP_DEVICE,
+  PROP_PRECISION,
+  PROP_BATCH_SIZE,
+  PROP_BATCH_TIMEOUT,
+  PROP_QOS,
+  PROP_POST_MESSAGES,
+  PROP_STATS,
+};
+
+#define DEFAULT_DEVICE "auto"
+
+G_DEFINE_ABSTRACT_TYPE_WITH_CODE (
+    GstUmedptBase, gst_umedpt_base, GST_TYPE_BASE_TRANSFORM,
+    G_ADD_PRIVATE (GstUmedptBase);
+    GST_DEBUG_CATEGORY_INIT (gst_umedpt_base_debug, "umedptbase", 0,
+        "UMedPT inference base class"));
+
+#define PARENT GST_BASE_TRANSFORM_CLASS (gst_umedpt_base_parent_class)
+
+GstUmedptBasePrivate *
+gst_umedpt_base_get_private (GstUmedptBase *self)
+{
+  return gst_umedpt_base_get_instance_private (self);
+}
+
+/* --- properties --------------------------------------------------------- */
+
+static void
+gst_umedpt_base_set_property (GObject *object, guint id, const GValue *value,
+    GParamSpec *pspec)
+{
+  GstUmedptBasePrivate *priv =
+      gst_umedpt_base_get_private (GST_UMEDPT_BASE (object));
+
+  GST_OBJECT_LOCK (object);
+  switch (id) {
+    case PROP_MODEL_FILE:
+      g_free (priv->model_file);
+      priv->model_file = g_value_dup_string (value);
+      break;
+    case PROP_DEVICE:
+      g_free (priv->device);
+      priv->device = g_value_dup_string (value);
+      break;
+    case PROP_PRECISION:
+      priv->precision = g_value_get_enum (value);
+      break;
+    case PROP_BATCH_SIZE:
+      priv->batch_size = g_value_get_uint (value);
+      break;
+    case PROP_BATCH_TIMEOUT:
+      priv->batch_timeout = g_value_get_uint64 (value);
+      break;
+    case PROP_QOS:
+      priv->qos = g_value_get_boolean (value);
+      break;
+    case PROP_POST_MESSAGES:
+      priv->post_messages = g_value_get_boolean (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (object);
+}
+
+static void
+gst_umedpt_base_get_property (GObject *object, guint id, GValue *value,
+    GParamSpec *pspec)
+{
+  GstUmedptBasePrivate *priv =
+      gst_umedpt_base_get_private (GST_UMEDPT_BASE (object));
+
+  GST_OBJECT_LOCK (object);
+  switch (id) {
+    case PROP_MODEL_FILE:
+      g_value_set_string (value, priv->model_file);
+      break;
+    case PROP_DEVICE:
+      g_value_set_string (value, priv->device);
+      break;
+    case PROP_PRECISION:
+      g_value_set_enum (value, priv->precision);
+      break;
+    case PROP_BATCH_SIZE:
+      g_value_set_uint (value, priv->batch_size);
+      break;
+    case PROP_BATCH_TIMEOUT:
+      g_value_set_uint64 (value, priv->batch_timeout);
+      break;
+    case PROP_QOS:
+      g_value_set_boolean (value, priv->qos);
+      break;
+    case PROP_POST_MESSAGES:
+      g_value_set_boolean (value, priv->post_messages);
+      break;
+    case PROP_STATS:
+      g_value_take_boxed (value, gst_umedpt_stats_to_structure (&priv->stats));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (object);
+}
+
+static void
+gst_umedpt_base_finalize (GObject *object)
+{
+  GstUmedptBasePrivate *priv =
+      gst_umedpt_base_get_private (GST_UMEDPT_BASE (object));
+
+  g_free (priv->model_file);
+  g_free (priv->device);
+  g_object_unref (priv->cancellable);
+  G_OBJECT_CLASS (gst_umedpt_base_parent_class)->finalize (object);
+}
+
+/* --- starting and stopping ---------------------------------------------- */
+
+static UmedptSession *
+open_session (GstUmedptBase *self, GstUmedptBasePrivate *priv, GError **error)
+{
+  g_autofree char *model_file = NULL, *device = NULL;
+  UmedptPrecision precision = UMEDPT_PRECISION_AUTO;
+
+  GST_OBJECT_LOCK (self);
+  model_file = g_strdup (priv->model_file);
+  device = g_strdup (priv->device);
+  precision = priv->precision;
+  GST_OBJECT_UNLOCK (self);
+  if (!model_file || *model_file == '\0') {
+    g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
+        "No model is given; set model-file=FILE.");
+    return NULL;
+  }
+  return umedpt_session_open (model_file, device, precision, error);
+}
+
+static gboolean
+gst_umedpt_base_start (GstBaseTransform *trans)
+{
+  GstUmedptBase *self = GST_UMEDPT_BASE (trans);
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  GstClockTime begin = gst_util_get_timestamp ();
+  g_autoptr (GError) error = NULL;
+
+  priv->session = open_session (self, priv, &error);
+  if (!priv->session) {
+    GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_READING);
+    return FALSE;
+  }
+  GST_OBJECT_LOCK (self);
+  priv->stats = (GstUmedptStats){ 0 };
+  priv->stats.model_load = gst_util_get_timestamp () - begin;
+  priv->capacity = priv->batch_size;
+  priv->live = FALSE;
+  priv->frame_duration = priv->announced = priv->earliest = GST_CLOCK_TIME_NONE;
+  priv->inference = 0;
+  GST_OBJECT_UNLOCK (self);
+  priv->frames = g_new0 (GstVideoFrame, priv->capacity);
+  priv->images = g_new0 (UmedptImage, priv->capacity);
+  priv->timer = gst_umedpt_timer_new (gst_umedpt_batch_timeout, self);
+  priv->flow = GST_FLOW_OK;
+  priv->model_sent = FALSE;
+  g_cancellable_reset (priv->cancellable);
+  GST_INFO_OBJECT (self, "model ready on %s",
+      umedpt_session_get_device (priv->session));
+  return TRUE;
+}
+
+/* The pads are inactive and nobody holds the stream lock, so a timer callback
+ * that is under way ends by itself. */
+static gboolean
+gst_umedpt_base_stop (GstBaseTransform *trans)
+{
+  GstUmedptBase *self = GST_UMEDPT_BASE (trans);
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+
+  g_clear_pointer (&priv->timer, gst_umedpt_timer_free);
+  gst_umedpt_batch_drop (self);
+  g_clear_pointer (&priv->frames, g_free);
+  g_clear_pointer (&priv->images, g_free);
+  g_clear_object (&priv->session);
+  return TRUE;
+}
+
+static GstStateChangeReturn
+gst_umedpt_base_change_state (GstElement *element, GstStateChange transition)
+{
+  GstUmedptBasePrivate *priv =
+      gst_umedpt_base_get_private (GST_UMEDPT_BASE (element));
+
+  /* a running inference would hold up the shutdown */
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+    g_cancellable_cancel (priv->cancellable);
+  return GST_ELEMENT_CLASS (gst_umedpt_base_parent_class)
+      ->change_state (element, transition);
+}
+
+/* --- latency ------------------------------------------------------------ */
+
+GstClockTime
+gst_umedpt_base_latency (GstUmedptBase *self)
+{
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  GstClockTime latency = 0;
+  guint batch = 0;
+
+  GST_OBJECT_LOCK (self);
+  batch = priv->session ? priv->capacity : priv->batch_size;
+  if (batch > 1 && GST_CLOCK_TIME_IS_VALID (priv->frame_duration))
+    latency = (batch - 1) * priv->frame_duration;
+  if (batch > 1 && priv->batch_timeout > 0)
+    latency =
+        latency ? MIN (latency, priv->batch_timeout) : priv->batch_timeout;
+  if (priv->live)
+    latency += gst_util_uint64_scale_int (priv->inference, 105, 100);
+  GST_OBJECT_UNLOCK (self);
+  return latency;
+}
+
+/* Only upwards: a smaller latency than announced costs a moment of delay, a
+ * larger one costs frames. */
+void
+gst_umedpt_base_announce_latency (GstUmedptBase *self)
+{
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  GstClockTime latency = gst_umedpt_base_latency (self);
+  gboolean post = FALSE;
+
+  GST_OBJECT_LOCK (self);
+  post = GST_CLOCK_TIME_IS_VALID (priv->announced) &&
+      latency > priv->announced + priv->announced / 4 + GST_MSECOND;
+  if (post)
+    priv->announced = latency;
+  GST_OBJECT_UNLOCK (self);
+  if (post)
+    gst_element_post_message (GST_ELEMENT (self),
+        gst_message_new_latency (GST_OBJECT (self)));
+}
+
+/* Asks upstream and adds our share. */
+static gboolean
+query_latency (GstUmedptBase *self, GstQuery *query)
+{
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  GstClockTime min = 0, max = 0, own = 0;
+  gboolean live = FALSE;
+
+  if (!gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
+    return FALSE;
+  gst_query_parse_latency (query, &live, &min, &max);
+  GST_OBJECT_LOCK (self);
+  priv->live = live;
+  GST_OBJECT_UNLOCK (self);
+  own = gst_umedpt_base_latency (self);
+  GST_OBJECT_LOCK (self);
+  priv->announced = own;
+  GST_OBJECT_UNLOCK (self);
+  GST_DEBUG_OBJECT (self, "%s, our latency %" GST_TIME_FORMAT,
+      live ? "live" : "not live", GST_TIME_ARGS (own));
+  gst_query_set_latency (query, live, min + own,
+      GST_CLOCK_TIME_IS_VALID (max) ? max + own : max);
+  return TRUE;
+}
+
+static gboolean
+gst_umedpt_base_query (GstBaseTransform *trans, GstPadDirection direction,
+    GstQuery *query)
+{
+  if (direction == GST_PAD_SRC && GST_QUERY_TYPE (query) == GST_QUERY_LATENCY)
+    return query_latency (GST_UMEDPT_BASE (trans), query);
+  return PARENT->query (trans, direction, query);
+}
+
+/* --- caps and allocation ------------------------------------------------ */
+
+/* Whether the input is live decides what may be skipped; a stream may start
+ * before the pipeline has asked for its latency. */
+static gboolean
+upstream_is_live (GstBaseTransform *trans)
+{
+  g_autoptr (GstQuery) query = gst_query_new_latency ();
+  gboolean live = FALSE;
+
+  if (gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (trans), query))
+    gst_query_parse_latency (query, &live, NULL, NULL);
+  return live;
+}
+
+static gboolean
+gst_umedpt_base_set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
+{
+  GstUmedptBase *self = GST_UMEDPT_BASE (trans);
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  gboolean live = upstream_is_live (trans);
+  GstVideoInfo info;
+
+  if (!gst_video_info_from_caps (&info, in)) {
+    GST_ERROR_OBJECT (self, "not video caps: %" GST_PTR_FORMAT, in);
+    return FALSE;
+  }
+  priv->info = info;
+  GST_OBJECT_LOCK (self);
+  priv->live = live;
+  priv->frame_duration = info.fps_n > 0
+      ? gst_util_uint64_scale_int (GST_SECOND, info.fps_d, info.fps_n)
+      : GST_CLOCK_TIME_NONE;
+  GST_OBJECT_UNLOCK (self);
+  gst_umedpt_base_announce_latency (self);
+  return TRUE;
+}
+
+/* Frames pass on as they are, so padded rows (GstVideoMeta) are welcome only
+ * where downstream reads them, too. */
+static gboolean
+gst_umedpt_base_decide_allocation (GstBaseTransform *trans, GstQuery *query)
+{
+  GstUmedptBasePrivate *priv =
+      gst_umedpt_base_get_private (GST_UMEDPT_BASE (trans));
+
+  priv->peer_reads_video_meta =
+      gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  return PARENT->decide_allocation (trans, query);
+}
+
+/* We hold a batch; a smaller pool would stall upstream. */
+static gboolean
+gst_umedpt_base_propose_allocation (GstBaseTransform *trans,
+    GstQuery *decide_query, GstQuery *query)
+{
+  GstUmedptBasePrivate *priv =
+      gst_umedpt_base_get_private (GST_UMEDPT_BASE (trans));
+  GstCaps *caps = NULL;
+  GstVideoInfo info;
+
+  if (!PARENT->propose_allocation (trans, decide_query, query))
+    return FALSE;
+  gst_query_parse_allocation (query, &caps, NULL);
+  if (!caps || !gst_video_info_from_caps (&info, caps))
+    return FALSE;
+  if (priv->peer_reads_video_meta &&
+      !gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL))
+    gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  if (gst_query_get_n_allocation_pools (query) == 0)
+    gst_query_add_allocation_pool (query, NULL, GST_VIDEO_INFO_SIZE (&info),
+        priv->capacity + 1, 0);
+  return TRUE;
+}
+
+/* --- events ------------------------------------------------------------- */
+
+/* Tells those downstream which model the results come from. */
+static void
+push_model_event (GstUmedptBase *self, GstUmedptBasePrivate *priv)
+{
+  UmedptModel *model = umedpt_session_get_model (priv->session);
+
+  if (priv->model_sent)
+    return;
+  priv->model_sent = TRUE;
+  gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
+      gst_umedpt_event_new_model (GST_UMEDPT_BASE_GET_CLASS (self)->tensor,
+          umedpt_model_get_description (model)->arch,
+          umedpt_model_get_hash (model),
+          umedpt_session_get_embedding_size (priv->session)));
+}
+
+static void
+flush (GstUmedptBase *self, GstUmedptBasePrivate *priv)
+{
+  gst_umedpt_batch_drop (self);
+  priv->flow = GST_FLOW_OK;
+  g_cancellable_reset (priv->cancellable);
+  GST_OBJECT_LOCK (self);
+  priv->earliest = GST_CLOCK_TIME_NONE;
+  GST_OBJECT_UNLOCK (self);
+}
+
+static gboolean
+gst_umedpt_base_sink_event (GstBaseTransform *trans, GstEvent *event)
+{
+  GstUmedptBase *self = GST_UMEDPT_BASE (trans);
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  GstEventType type = GST_EVENT_TYPE (event);
+  gboolean ok = FALSE;
+
+  switch (type) {
+    case GST_EVENT_FLUSH_START:
+      g_cancellable_cancel (priv->cancellable);
+      break;
+    case GST_EVENT_FLUSH_STOP:
+      flush (self, priv);
+      break;
+    case GST_EVENT_TAG:
+      break;
+    default:
+      if (GST_EVENT_IS_SERIALIZED (event))
+        gst_umedpt_batch_drain (self);
+      break;
+  }
+  ok = PARENT->sink_event (trans, event);
+  if (type == GST_EVENT_SEGMENT)
+    push_model_event (self, priv);
+  return ok;
+}
+
+static gboolean
+gst_umedpt_base_src_event (GstBaseTransform *trans, GstEvent *event)
+{
+  GstUmedptBase *self = GST_UMEDPT_BASE (trans);
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_QOS) {
+    GstClockTimeDiff diff = 0;
+    GstClockTime timestamp = GST_CLOCK_TIME_NONE;
+    double proportion = 1;
+
+    gst_event_parse_qos (event, NULL, &proportion, &diff, &timestamp);
+    GST_OBJECT_LOCK (self);
+    priv->proportion = proportion;
+    /* late by d, caught up after 2 d: the rule of GStreamer's decoders */
+    if (GST_CLOCK_TIME_IS_VALID (timestamp))
+      priv->earliest = diff > 0  ? timestamp + 2 * diff
+          : timestamp + diff > 0 ? timestamp + diff
+                                 : 0;
+    GST_OBJECT_UNLOCK (self);
+  }
+  return PARENT->src_event (trans, event);
+}
+
+/* GstBaseTransform wants this function before it works in place; frames go
+ * through submit_input_buffer and generate_output instead. */
+static GstFlowReturn
+gst_umedpt_base_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
+{
+  return GST_FLOW_OK;
+}
+
+/* --- class -------------------------------------------------------------- */
+
+#define READY \
+  (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY)
+#define PLAYING \
+  (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING)
+
+static void
+install_model_properties (GObjectClass *object)
+{
+  /**
+   * GstUmedptBase:model-file:
+   *
+   * The model: one safetensors file with its description in it. It is loaded
+   * when the element goes to PAUSED, once per process for all elements that
+   * name the same file, device and precision.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_MODEL_FILE,
+      g_param_spec_string ("model-file", "Model file",
+          "The model, a safetensors file with its description", NULL, READY));
+  /**
+   * GstUmedptBase:device:
+   *
+   * "auto", "cpu", "cuda", "cuda:0" or "ref" (slow, the specification).
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_DEVICE,
+      g_param_spec_string ("device", "Device",
+          "Where to compute: auto, cpu, cuda, cuda:N, ref", DEFAULT_DEVICE,
+          READY));
+  /**
+   * GstUmedptBase:precision:
+   *
+   * The type of the matrix products.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_PRECISION,
+      g_param_spec_enum ("precision", "Precision",
+          "Type of the matrix products", GST_TYPE_UMEDPT_PRECISION,
+          UMEDPT_PRECISION_AUTO, READY));
+}
+
+static void
+install_batch_properties (GObjectClass *object)
+{
+  /**
+   * GstUmedptBase:batch-size:
+   *
+   * Frames per call of the network.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_BATCH_SIZE,
+      g_param_spec_uint ("batch-size", "Batch size",
+          "Frames per call of the network", 1, 1024, 1, READY));
+  /**
+   * GstUmedptBase:batch-timeout:
+   *
+   * The longest time in nanoseconds that the first frame of a batch waits for
+   * the others. 0 chooses: without end on input that is not live, until one
+   * frame's time after the batch should be full on live input.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_BATCH_TIMEOUT,
+      g_param_spec_uint64 ("batch-timeout", "Batch timeout",
+          "Longest wait for a full batch in ns (0 = by kind of input)", 0,
+          G_MAXINT64, 0, PLAYING));
+  /**
+   * GstUmedptBase:qos:
+   *
+   * Whether frames of a live stream that come too late for the sink are
+   * passed on without inference. The frames themselves are never dropped, and
+   * of a stream that is not live nothing is left out.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_QOS,
+      g_param_spec_boolean ("qos", "Quality of service",
+          "Pass late live frames on without inference", TRUE, PLAYING));
+}
+
+static void
+install_report_properties (GObjectClass *object)
+{
+  /**
+   * GstUmedptBase:post-messages:
+   *
+   * Posts an element message with every result, named as the tensor.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_POST_MESSAGES,
+      g_param_spec_boolean ("post-messages", "Post messages",
+          "Post an element message with every result", FALSE, PLAYING));
+  /**
+   * GstUmedptBase:stats:
+   *
+   * Since the start: frames-in, frames-out, inferred, skipped-late,
+   * skipped-gap, batches (uint64), mean-fill (double, frames per batch),
+   * inference-p50, inference-p95 (uint64, ns per batch, of the last 512),
+   * overhead-per-frame (uint64, ns spent in the element outside inference and
+   * pushing), model-load (uint64, ns).
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Frames, batches and times since the start", GST_TYPE_STRUCTURE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+}
+
+static void
+gst_umedpt_base_class_init (GstUmedptBaseClass *klass)
+{
+  GObjectClass *object = G_OBJECT_CLASS (klass);
+  GstBaseTransformClass *trans = GST_BASE_TRANSFORM_CLASS (klass);
+
+  object->set_property = gst_umedpt_base_set_property;
+  object->get_property = gst_umedpt_base_get_property;
+  object->finalize = gst_umedpt_base_finalize;
+  install_model_properties (object);
+  install_batch_properties (object);
+  install_report_properties (object);
+  gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_PRECISION, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_BASE, 0);
+
+  GST_ELEMENT_CLASS (klass)->change_state = gst_umedpt_base_change_state;
+  trans->start = gst_umedpt_base_start;
+  trans->stop = gst_umedpt_base_stop;
+  trans->set_caps = gst_umedpt_base_set_caps;
+  trans->query = gst_umedpt_base_query;
+  trans->decide_allocation = gst_umedpt_base_decide_allocation;
+  trans->propose_allocation = gst_umedpt_base_propose_allocation;
+  trans->sink_event = gst_umedpt_base_sink_event;
+  trans->src_event = gst_umedpt_base_src_event;
+  trans->submit_input_buffer = gst_umedpt_batch_submit;
+  trans->generate_output = gst_umedpt_batch_generate;
+  trans->transform_ip = gst_umedpt_base_transform_ip;
+}
+
+static void
+gst_umedpt_base_init (GstUmedptBase *self)
+{
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+
+  priv->device = g_strdup (DEFAULT_DEVICE);
+  priv->precision = UMEDPT_PRECISION_AUTO;
+  priv->batch_size = 1;
+  priv->qos = TRUE;
+  priv->frame_duration = priv->announced = priv->earliest = GST_CLOCK_TIME_NONE;
+  priv->cancellable = g_cancellable_new ();
+  g_queue_init (&priv->ready);
+  g_queue_init (&priv->waiting);
+  /* never passthrough: buffers get metas, so they must be writable */
+  gst_base_transform_set_in_place (GST_BASE_TRANSFORM (self), TRUE);
+  gst_base_transform_set_passthrough (GST_BASE_TRANSFORM (self), FALSE);
+  gst_base_transform_set_qos_enabled (GST_BASE_TRANSFORM (self), FALSE);
+}

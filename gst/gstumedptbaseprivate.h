@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The base class's state, shared by its two files: gstumedptbase.c (element,
+ * events, queries) and gstumedptbatch.c (frames in, batches run, frames out).
+ */
+#pragma once
+
+#include <gst/video/video.h>
+
+#include "gstumedptbase.h"
+#include "gstumedptstats.h"
+#include "gstumedpttimer.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  /* properties, under the object lock */
+  char *model_file;
+  char *device;
+  UmedptPrecision precision;
+  guint batch_size;
+  GstClockTime batch_timeout;
+  gboolean qos;
+  gboolean post_messages;
+
+  GstUmedptStats stats; /* under the object lock */
+
+  /* from start() to stop() */
+  UmedptSession *session;
+  GCancellable *cancellable;
+  GstUmedptTimer *timer;
+  guint capacity; /* batch-size as it was at the start */
+  GstVideoFrame *frames; /* [capacity] */
+  UmedptImage *images; /* [capacity] */
+
+  /* under the stream lock */
+  GstVideoInfo info;
+  GQueue ready; /* of GstBuffer: done, to be pushed in this order */
+  GQueue waiting; /* of GstBuffer: the batch that is being filled */
+  guint64 skips; /* how many of the waiting pass without inference */
+  gboolean model_sent;
+  gboolean peer_reads_video_meta;
+  GstFlowReturn flow; /* of a push that had nobody to return it to */
+
+  /* under the object lock */
+  gboolean live;
+  GstClockTime frame_duration; /* NONE = unknown */
+  GstClockTime inference; /* smoothed time of a batch */
+  GstClockTime announced; /* the latency of our last answer or message */
+  GstClockTime earliest; /* QoS: frames before this running time are late */
+  double proportion;
+} GstUmedptBasePrivate;
+
+GstUmedptBasePrivate *gst_umedpt_base_get_private (GstUmedptBase *self);
+
+/* --- gstumedptbatch.c; all with the stream lock --- */
+GstFlowReturn gst_umedpt_batch_submit (GstBaseTransform *trans,
+    gboolean is_discont, GstBuffer *buffer);
+GstFlowReturn gst_umedpt_batch_generate (GstBaseTransform *trans,
+    GstBuffer **buffer);
+/* Runs what waits and pushes everything. */
+GstFlowReturn gst_umedpt_batch_drain (GstUmedptBase *self);
+void gst_umedpt_batch_drop (GstUmedptBase *self);
+/* The timer's callback; takes the stream lock. */
+void gst_umedpt_batch_timeout (gpointer data);
+
+/* --- gstumedptbase.c --- */
+/* What batching and inference add to the latency now. */
+GstClockTime gst_umedpt_base_latency (GstUmedptBase *self);
+/* Posts a LATENCY message if ours has changed noticeably. */
+void gst_umedpt_base_announce_latency (GstUmedptBase *self);
+
+G_END_DECLS

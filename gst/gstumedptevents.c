@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Makes the events described in gstumedptevents.h.
+ */
+#include "gstumedptevents.h"
+
+char *
+gst_umedpt_slide_name (const char *path)
+{
+  /* compound extensions go as a whole, as TRIDENT does it */
+  static const char *compound[] = { ".ome.tif", ".ome.tiff", ".ome.zarr" };
+  g_autofree char *base = g_path_get_basename (path);
+  g_autofree char *lower = g_ascii_strdown (base, -1);
+  const char *dot = strrchr (base, '.');
+
+  for (guint i = 0; i < G_N_ELEMENTS (compound); i++)
+    if (g_str_has_suffix (lower, compound[i]))
+      return g_strndup (base, strlen (base) - strlen (compound[i]));
+  if (dot && dot != base)
+    return g_strndup (base, dot - base);
+  return g_steal_pointer (&base);
+}
+
+GstEvent *
+gst_umedpt_event_new_slide (UmedptTilePlan *plan, guint64 start_index)
+{
+  UmedptSlide *slide = umedpt_tile_plan_get_slide (plan);
+  const UmedptTileOptions *options = umedpt_tile_plan_get_options (plan);
+  const UmedptSlideLevel *level0 = umedpt_slide_get_level (slide, 0);
+  g_autofree char *name = gst_umedpt_slide_name (umedpt_slide_get_path (slide));
+  UmedptMppSource source = UMEDPT_MPP_UNKNOWN;
+  double level0_mpp = umedpt_tile_plan_get_slide_mpp (plan, &source);
+
+  // clang-format off
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_STICKY,
+      gst_structure_new (GST_UMEDPT_EVENT_SLIDE,
+          "slide", G_TYPE_STRING, name,
+          "path", G_TYPE_STRING, umedpt_slide_get_path (slide),
+          "vendor", G_TYPE_STRING, umedpt_slide_get_vendor (slide),
+          "mpp-source", G_TYPE_STRING, umedpt_mpp_source_name (source),
+          "plan-hash", G_TYPE_STRING, umedpt_tile_plan_get_hash (plan),
+          "level0-width", G_TYPE_INT64, level0->width,
+          "level0-height", G_TYPE_INT64, level0->height,
+          "level0-mpp", G_TYPE_DOUBLE, level0_mpp,
+          "mpp", G_TYPE_DOUBLE, umedpt_tile_plan_get_mpp (plan),
+          "downsample", G_TYPE_DOUBLE, umedpt_tile_plan_get_downsample (plan),
+          "tile-size", G_TYPE_INT, options->tile_size,
+          "overlap", G_TYPE_INT, options->overlap,
+          "n-tiles", G_TYPE_UINT64, umedpt_tile_plan_get_n_tiles (plan),
+          "n-skipped", G_TYPE_UINT64, umedpt_tile_plan_get_n_skipped (plan),
+          "start-index", G_TYPE_UINT64, start_index,
+          NULL));
+  // clang-format on
+}
+
+GstEvent *
+gst_umedpt_event_new_model (const char *tensor, const char *arch,
+    const char *hash, guint dim)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_STICKY,
+      gst_structure_new (GST_UMEDPT_EVENT_MODEL, "tensor", G_TYPE_STRING,
+          tensor, "arch", G_TYPE_STRING, arch, "hash", G_TYPE_STRING, hash,
+          "dim", G_TYPE_UINT, dim, NULL));
+}
+
+GstEvent *
+gst_umedpt_event_new_bad_tile (const UmedptTile *tile, const char *reason)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+      gst_structure_new (GST_UMEDPT_EVENT_BAD_TILE, "index", G_TYPE_UINT64,
+          tile->index, "x", G_TYPE_INT64, tile->x, "y", G_TYPE_INT64, tile->y,
+          "reason", G_TYPE_STRING, reason, NULL));
+}

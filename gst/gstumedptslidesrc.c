@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Streams the tiles of a whole slide. Time is a convention here: tile i of the
+ * plan has PTS i s and lasts 1 s, so that everything that knows time (seeking,
+ * progressreport, segments) works on tiles. Decoding happens in the library's
+ * tile reader, in several threads ahead of the streaming thread; the pixels
+ * are handed on without a copy.
+ *
+ * A tile that cannot be read is never replaced by a blank one: in its place
+ * goes an "umedpt-bad-tile" event (gstumedptevents.h), and a warning.
+ */
+
+/**
+ * SECTION:element-umedptslidesrc
+ * @title: umedptslidesrc
+ *
+ * Cuts a whole slide, or any picture that the library reads, into tiles at an
+ * exact scale, leaves out the background, and streams them with their place
+ * on the slide (GstUmedptTileMeta). It never drops a tile; a slow consumer
+ * makes it wait.
+ *
+ * Give at most one of #GstUmedptSlideSrc:mpp,
+ * #GstUmedptSlideSrc:magnification and #GstUmedptSlideSrc:level; without any,
+ * level 0 is taken as it is.
+ *
+ * ## Example launch lines
+ * |[
+ * gst-launch-1.0 umedptslidesrc location=slide.svs tile-size=256 mpp=0.5 ! progressreport update-freq=1 ! fakesink
+ * ]|
+ * Reads all tissue tiles at 0.5 µm per pixel and shows how far it is.
+ * |[
+ * gst-launch-1.0 umedptslidesrc location=slide.svs level=0 region=0,0,1024,512 tissue=none ! videoconvert ! pngenc ! multifilesink location=tile-%05d.png
+ * ]|
+ * Writes the tiles of a region as PNG files.
+ *
+ * Since: 0.1
+ */
+#include "gstumedptslidesrc.h"
+
+#include <string.h>
+
+#include <gst/video/video.h>
+
+#include "gstumedptenums.h"
+#include "gstumedpterror.h"
+#include "gstumedptevents.h"
+#include "gstumedptmetaprivate.h"
+#include "gstumedptslidesettings.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_umedpt_slide_src_debug);
+#define GST_CAT_DEFAULT gst_umedpt_slide_src_debug
+
+/* Of a damaged slide, this many tiles get a warning each; the rest is summed
+ * up at the end. */
+#define MAX_WARNINGS 3
+
+struct _GstUmedptSlideSrc
+{
+  GstPushSrc parent;
+
+  GstUmedptSlideSettings settings; /* under the object lock */
+
+  UmedptTilePlan *plan; /* from start() to stop() */
+  char *name;
+  double downsample;
+  guint threads;
+  guint64 start_index;
+  guint64 n_tiles, n_skipped;
+
+  /* what unlock() shares with the streaming thread */
+  GMutex reader_lock;
+  UmedptTileReader *reader;
+  gboolean flushing;
+
+  /* streaming thread only */
+  guint64 next; /* index of the next tile */
+  gboolean initial; /* the seek that every source starts with */
+  gboolean started; /* the base class has pushed the segment */
+  gboolean slide_sent;
+  gboolean copy_rows; /* downstream wants GStreamer's row padding */
+  GstVideoInfo info;
+  GQueue pending; /* of GstEvent, to go before the next buffer */
+
+  guint64 n_pushed, n_bad; /* under the object lock */
+};
+
+enum
+{
+  PROP_STATS = GST_UMEDPT_SLIDE_PROP_LAST,
+};
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_VIDEO_CAPS_MAKE ("RGB")));
+
+static void gst_umedpt_slide_src_uri_handler_init (gpointer iface,
+    gpointer data);
+
+G_DEFINE_TYPE_WITH_CODE (GstUmedptSlideSrc, gst_umedpt_slide_src,
+                         GST_TYPE_PUSH_SRC,
+                         G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER,
+                             gst_umedpt_slide_src_uri_handler_init);
+                         GST_DEBUG_CATEGORY_INIT (gst_umedpt_slide_src_debug,
+                             "umedptslidesrc", 0, "Tiles of a whole slide"));
+GST_ELEMENT_REGISTER_DEFINE (umedptslidesrc, "umedptslidesrc", GST_RANK_NONE,
+    GST_TYPE_UMEDPT_SLIDE_SRC);
+
+/* --- properties --------------------------------------------------------- */
+
+static void
+gst_umedpt_slide_src_set_property (GObject *object, guint id,
+    const GValue *value, GParamSpec *pspec)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (object);
+  gboolean known = FALSE;
+
+  GST_OBJECT_LOCK (self);
+  known = gst_umedpt_slide_settings_set (&self->settings, id, value);
+  GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+gst_umedpt_slide_src_get_property (GObject *object, guint id, GValue *value,
+    GParamSpec *pspec)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (object);
+  gboolean known = TRUE;
+
+  GST_OBJECT_LOCK (self);
+  if (id == PROP_STATS)
+    g_value_take_boxed (value,
+        gst_structure_new ("application/x-umedpt-slide-stats", "n-tiles",
+            G_TYPE_UINT64, self->n_tiles, "n-skipped", G_TYPE_UINT64,
+            self->n_skipped, "n-pushed", G_TYPE_UINT64, self->n_pushed, "n-bad",
+            G_TYPE_UINT64, self->n_bad, NULL));
+  else
+    known = gst_umedpt_slide_settings_get (&self->settings, id, value);
+  GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+gst_umedpt_slide_src_finalize (GObject *object)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (object);
+
+  gst_umedpt_slide_settings_clear (&self->settings);
+  g_mutex_clear (&self->reader_lock);
+  G_OBJECT_CLASS (gst_umedpt_slide_src_parent_class)->finalize (object);
+}
+
+/* --- the slide:// URI --------------------------------------------------- */
+
+static GstURIType
+gst_umedpt_slide_src_uri_get_type (GType type)
+{
+  return GST_URI_SRC;
+}
+
+static const char *const *
+gst_umedpt_slide_src_uri_get_protocols (GType type)
+{
+  static const char *const protocols[] = { "slide", NULL };
+
+  return protocols;
+}
+
+static char *
+gst_umedpt_slide_src_uri_get_uri (GstURIHandler *handler)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (handler);
+  g_autofree char *location = NULL, *absolute = NULL, *escaped = NULL;
+
+  GST_OBJECT_LOCK (self);
+  location = g_strdup (self->settings.location);
+  GST_OBJECT_UNLOCK (self);
+  if (!location)
+    return NULL;
+  absolute = g_canonicalize_filename (location, NULL);
+  escaped = g_uri_escape_string (absolute, G_URI_RESERVED_CHARS_ALLOWED_IN_PATH,
+      TRUE);
+  return g_strconcat ("slide://", escaped, NULL);
+}
+
+static gboolean
+gst_umedpt_slide_src_uri_set_uri (GstURIHandler *handler, const char *uri,
+    GError **error)
+{
+  g_autofree char *location = gst_uri_get_location (uri);
+
+  if (!location || *location == '\0') {
+    g_set_error (error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI,
+        "'%s' names no file; write slide:///path/to/slide.svs", uri);
+    return FALSE;
+  }
+  g_object_set (handler, "location", location, NULL);
+  return TRUE;
+}
+
+static void
+gst_umedpt_slide_src_uri_handler_init (gpointer iface, gpointer data)
+{
+  GstURIHandlerInterface *uri = iface;
+
+  uri->get_type = gst_umedpt_slide_src_uri_get_type;
+  uri->get_protocols = gst_umedpt_slide_src_uri_get_protocols;
+  uri->get_uri = gst_umedpt_slide_src_uri_get_uri;
+  uri->set_uri = gst_umedpt_slide_src_uri_set_uri;
+}
+
+/* --- opening and closing ------------------------------------------------ */
+
+static gboolean
+gst_umedpt_slide_src_start (GstBaseSrc *base)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+  g_auto (GstUmedptSlideSettings) settings = { 0 };
+  g_autoptr (UmedptTilePlan) plan = NULL;
+  g_autoptr (GError) error = NULL;
+
+  GST_OBJECT_LOCK (self);
+  gst_umedpt_slide_settings_copy (&self->settings, &settings);
+  GST_OBJECT_UNLOCK (self);
+  plan = gst_umedpt_slide_settings_plan (&settings, &error);
+  if (!plan) {
+    GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_READING);
+    return FALSE;
+  }
+  gst_video_info_set_format (&self->info, GST_VIDEO_FORMAT_RGB,
+      settings.options.tile_size, settings.options.tile_size);
+  GST_OBJECT_LOCK (self);
+  self->n_tiles = umedpt_tile_plan_get_n_tiles (plan);
+  self->n_skipped = umedpt_tile_plan_get_n_skipped (plan);
+  self->n_pushed = self->n_bad = 0;
+  GST_OBJECT_UNLOCK (self);
+  self->name = gst_umedpt_slide_name (settings.location);
+  self->downsample = umedpt_tile_plan_get_downsample (plan);
+  self->plan = g_steal_pointer (&plan);
+  self->threads = settings.threads;
+  self->start_index = self->next = settings.start_index;
+  self->initial = TRUE;
+  self->started = self->slide_sent = self->flushing = FALSE;
+  GST_INFO_OBJECT (self,
+      "%s: %" G_GUINT64_FORMAT " tiles, %" G_GUINT64_FORMAT
+      " left out as background, %g level-0 pixels per pixel",
+      settings.location, self->n_tiles, self->n_skipped, self->downsample);
+  return TRUE;
+}
+
+static void
+gst_umedpt_slide_src_close_reader (GstUmedptSlideSrc *self)
+{
+  UmedptTileReader *reader = NULL;
+
+  g_mutex_lock (&self->reader_lock);
+  reader = g_steal_pointer (&self->reader);
+  g_mutex_unlock (&self->reader_lock);
+  g_clear_pointer (&reader, umedpt_tile_reader_free);
+}
+
+static gboolean
+gst_umedpt_slide_src_stop (GstBaseSrc *base)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+
+  gst_umedpt_slide_src_close_reader (self);
+  g_queue_clear_full (&self->pending, (GDestroyNotify) gst_event_unref);
+  g_clear_object (&self->plan);
+  g_clear_pointer (&self->name, g_free);
+  return TRUE;
+}
+
+/* unlock() is called from another thread while create() waits for a tile. A
+ * cancelled reader is spent: create() opens a new one where it stopped. */
+static gboolean
+gst_umedpt_slide_src_unlock (GstBaseSrc *base)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+
+  g_mutex_lock (&self->reader_lock);
+  self->flushing = TRUE;
+  if (self->reader)
+    umedpt_tile_reader_cancel (self->reader);
+  g_mutex_unlock (&self->reader_lock);
+  return TRUE;
+}
+
+static gboolean
+gst_umedpt_slide_src_unlock_stop (GstBaseSrc *base)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+
+  gst_umedpt_slide_src_close_reader (self);
+  g_mutex_lock (&self->reader_lock);
+  self->flushing = FALSE;
+  g_mutex_unlock (&self->reader_lock);
+  return TRUE;
+}
+
+/* --- negotiation -------------------------------------------------------- */
+
+static GstCaps *
+gst_umedpt_slide_src_get_caps (GstBaseSrc *base, GstCaps *filter)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+  GstCaps *caps = NULL;
+
+  if (self->plan)
+    caps = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING, "RGB",
+        "width", G_TYPE_INT, GST_VIDEO_INFO_WIDTH (&self->info), "height",
+        G_TYPE_INT, GST_VIDEO_INFO_HEIGHT (&self->info), "framerate",
+        GST_TYPE_FRACTION, 1, 1, "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1,
+        "interlace-mode", G_TYPE_STRING, "progressive", "colorimetry",
+        G_TYPE_STRING, "sRGB", NULL);
+  else
+    caps = gst_pad_get_pad_template_caps (GST_BASE_SRC_PAD (base));
+  if (filter) {
+    GstCaps *both =
+        gst_caps_intersect_full (filter, caps, GST_CAPS_INTERSECT_FIRST);
+    gst_caps_unref (caps);
+    caps = both;
+  }
+  return caps;
+}
+
+/* The reader's rows have no padding, GStreamer's begin at multiples of four
+ * bytes. Where that differs and downstream does not read GstVideoMeta, rows
+ * are copied; the usual 224, 256, 512 go without. */
+static gboolean
+gst_umedpt_slide_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+  gint row = GST_VIDEO_INFO_WIDTH (&self->info) * 3;
+
+  self->copy_rows = row != GST_VIDEO_INFO_PLANE_STRIDE (&self->info, 0) &&
+      !gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  GST_DEBUG_OBJECT (self, "rows are %s",
+      self->copy_rows ? "copied" : "handed on as they are");
+  return GST_BASE_SRC_CLASS (gst_umedpt_slide_src_parent_class)
+      ->decide_allocation (base, query);
+}
+
+/* --- streaming ---------------------------------------------------------- */
+
+static GstBuffer *
+copy_padded (const GstVideoInfo *info, GBytes *pixels)
+{
+  const guint8 *from = g_bytes_get_data (pixels, NULL);
+  gsize row = (gsize) GST_VIDEO_INFO_WIDTH (info) * 3;
+  gsize stride = GST_VIDEO_INFO_PLANE_STRIDE (info, 0);
+  gint height = GST_VIDEO_INFO_HEIGHT (info);
+  gsize size = GST_VIDEO_INFO_SIZE (info);
+  guint8 *to = g_malloc0 (size);
+
+  for (gint y = 0; y < height; y++)
+    memcpy (to + y * stride, from + y * row, row);
+  return gst_buffer_new_wrapped (to, size);
+}
+
+/* @pixels: (transfer none) */
+static GstBuffer *
+gst_umedpt_slide_src_make_buffer (GstUmedptSlideSrc *self,
+    const UmedptTile *tile, GBytes *pixels)
+{
+  gint size = GST_VIDEO_INFO_WIDTH (&self->info);
+  gint stride[GST_VIDEO_MAX_PLANES] = { size * 3 };
+  gsize offset[GST_VIDEO_MAX_PLANES] = { 0 };
+  GstBuffer *buffer = NULL;
+
+  if (self->copy_rows) {
+    buffer = copy_padded (&self->info, pixels);
+  } else {
+    buffer = gst_buffer_new_wrapped_bytes (pixels);
+    if (stride[0] != GST_VIDEO_INFO_PLANE_STRIDE (&self->info, 0))
+      gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
+          GST_VIDEO_FORMAT_RGB, size, size, 1, offset, stride);
+  }
+  GST_BUFFER_PTS (buffer) = tile->index * GST_SECOND;
+  GST_BUFFER_DURATION (buffer) = GST_SECOND;
+  GST_BUFFER_OFFSET (buffer) = tile->index;
+  GST_BUFFER_OFFSET_END (buffer) = tile->index + 1;
+  gst_buffer_add_umedpt_tile (buffer, self->name, tile, self->n_tiles,
+      self->downsample);
+  return buffer;
+}
+
+/* What those downstream need to know before the first tile. */
+static void
+gst_umedpt_slide_src_queue_slide (GstUmedptSlideSrc *self)
+{
+  if (self->slide_sent)
+    return;
+  self->slide_sent = TRUE;
+  g_queue_push_tail (&self->pending,
+      gst_umedpt_event_new_slide (self->plan, self->start_index));
+  g_queue_push_tail (&self->pending,
+      gst_event_new_tag (gst_tag_list_new (GST_TAG_TITLE, self->name, NULL)));
+}
+
+static void
+gst_umedpt_slide_src_bad_tile (GstUmedptSlideSrc *self, const UmedptTile *tile,
+    const GError *error)
+{
+  guint64 n_bad = 0;
+
+  GST_OBJECT_LOCK (self);
+  n_bad = ++self->n_bad;
+  GST_OBJECT_UNLOCK (self);
+  g_queue_push_tail (&self->pending,
+      gst_umedpt_event_new_bad_tile (tile, error->message));
+  GST_WARNING_OBJECT (self,
+      "tile %" G_GUINT64_FORMAT " at %" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
+      ": %s",
+      tile->index, tile->x, tile->y, error->message);
+  if (n_bad <= MAX_WARNINGS)
+    GST_ELEMENT_WARNING (self, RESOURCE, READ,
+        ("Tile %" G_GUINT64_FORMAT " at level-0 position %" G_GINT64_FORMAT
+         ", %" G_GINT64_FORMAT " could not be read and is left out: %s",
+            tile->index, tile->x, tile->y, error->message),
+        (NULL));
+}
+
+/* Events go out behind the segment and before the buffer that create() is
+ * about to return: the base class does that with what it is sent. */
+static void
+gst_umedpt_slide_src_hand_events (GstUmedptSlideSrc *self)
+{
+  GstElementClass *element = GST_ELEMENT_GET_CLASS (self);
+  GstEvent *event = NULL;
+
+  while ((event = g_queue_pop_head (&self->pending)))
+    element->send_event (GST_ELEMENT (self), event);
+  self->started = TRUE;
+}
+
+/* At the end no buffer follows; nor has a segment gone out if there was no
+ * tile at all. */
+static void
+gst_umedpt_slide_src_end (GstUmedptSlideSrc *self)
+{
+  GstBaseSrc *base = GST_BASE_SRC (self);
+  GstEvent *event = NULL;
+  guint64 n_bad = 0;
+
+  if (!self->started)
+    gst_pad_push_event (GST_BASE_SRC_PAD (base),
+        gst_event_new_segment (&base->segment));
+  self->started = TRUE;
+  while ((event = g_queue_pop_head (&self->pending)))
+    gst_pad_push_event (GST_BASE_SRC_PAD (base), event);
+  GST_OBJECT_LOCK (self);
+  n_bad = self->n_bad;
+  GST_OBJECT_UNLOCK (self);
+  if (n_bad > MAX_WARNINGS)
+    GST_ELEMENT_WARNING (self, RESOURCE, READ,
+        ("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+         " tiles of '%s' could not be read and are left out.",
+            n_bad, self->n_tiles, self->name),
+        (NULL));
+}
+
+/* The reader, opened where the stream stands; NULL while flushing. */
+static UmedptTileReader *
+gst_umedpt_slide_src_get_reader (GstUmedptSlideSrc *self)
+{
+  UmedptTileReader *reader = NULL;
+
+  g_mutex_lock (&self->reader_lock);
+  if (!self->reader && !self->flushing)
+    self->reader =
+        umedpt_tile_reader_new (self->plan, self->threads, self->next);
+  reader = self->flushing ? NULL : self->reader;
+  g_mutex_unlock (&self->reader_lock);
+  return reader;
+}
+
+static GstFlowReturn
+gst_umedpt_slide_src_create (GstPushSrc *push, GstBuffer **out)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (push);
+
+  gst_umedpt_slide_src_queue_slide (self);
+  while (TRUE) {
+    UmedptTileReader *reader = gst_umedpt_slide_src_get_reader (self);
+    UmedptTile tile = { 0 };
+    g_autoptr (GBytes) pixels = NULL;
+    g_autoptr (GError) error = NULL;
+
+    if (!reader)
+      return GST_FLOW_FLUSHING;
+    switch (umedpt_tile_reader_next (reader, &tile, &pixels, &error)) {
+      case UMEDPT_TILE_OK:
+        self->next = tile.index + 1;
+        gst_umedpt_slide_src_hand_events (self);
+        *out = gst_umedpt_slide_src_make_buffer (self, &tile, pixels);
+        GST_OBJECT_LOCK (self);
+        self->n_pushed++;
+        GST_OBJECT_UNLOCK (self);
+        return GST_FLOW_OK;
+      case UMEDPT_TILE_BAD:
+        self->next = tile.index + 1;
+        gst_umedpt_slide_src_bad_tile (self, &tile, error);
+        break;
+      case UMEDPT_TILE_END:
+        gst_umedpt_slide_src_end (self);
+        return GST_FLOW_EOS;
+      case UMEDPT_TILE_CANCELLED:
+        return GST_FLOW_FLUSHING;
+    }
+  }
+}
+
+/* --- time is tiles ------------------------------------------------------ */
+
+static gboolean
+gst_umedpt_slide_src_is_seekable (GstBaseSrc *base)
+{
+  return TRUE;
+}
+
+/* Called once before streaming begins, and for every seek; streaming has
+ * stopped then. */
+static gboolean
+gst_umedpt_slide_src_do_seek (GstBaseSrc *base, GstSegment *segment)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+
+  if (segment->rate < 0) {
+    GST_DEBUG_OBJECT (self, "tiles are not played backwards");
+    return FALSE;
+  }
+  if (self->initial) {
+    self->initial = FALSE;
+    segment->start = segment->time = segment->position =
+        self->next * GST_SECOND;
+  } else {
+    self->next = segment->position / GST_SECOND;
+  }
+  gst_umedpt_slide_src_close_reader (self);
+  g_queue_clear_full (&self->pending, (GDestroyNotify) gst_event_unref);
+  self->started = self->slide_sent = FALSE;
+  segment->duration = self->n_tiles * GST_SECOND;
+  GST_DEBUG_OBJECT (self, "go on with tile %" G_GUINT64_FORMAT, self->next);
+  return TRUE;
+}
+
+/* Both counts in the formats that mean tiles. */
+static gboolean
+answer_count (GstFormat format, guint64 tiles, gint64 *value)
+{
+  if (format == GST_FORMAT_TIME)
+    *value = tiles * GST_SECOND;
+  else if (format == GST_FORMAT_DEFAULT || format == GST_FORMAT_BUFFERS)
+    *value = tiles;
+  else
+    return FALSE;
+  return TRUE;
+}
+
+static gboolean
+gst_umedpt_slide_src_query (GstBaseSrc *base, GstQuery *query)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+  GstFormat format = GST_FORMAT_UNDEFINED;
+  gint64 value = 0;
+
+  if (GST_QUERY_TYPE (query) == GST_QUERY_DURATION && self->plan) {
+    gst_query_parse_duration (query, &format, NULL);
+    if (answer_count (format, self->n_tiles, &value)) {
+      gst_query_set_duration (query, format, value);
+      return TRUE;
+    }
+  } else if (GST_QUERY_TYPE (query) == GST_QUERY_POSITION && self->plan) {
+    gst_query_parse_position (query, &format, NULL);
+    if (answer_count (format, self->next, &value)) {
+      gst_query_set_position (query, format, value);
+      return TRUE;
+    }
+  }
+  return GST_BASE_SRC_CLASS (gst_umedpt_slide_src_parent_class)
+      ->query (base, query);
+}
+
+/* --- class -------------------------------------------------------------- */
+
+static void
+gst_umedpt_slide_src_class_init (GstUmedptSlideSrcClass *klass)
+{
+  GObjectClass *object = G_OBJECT_CLASS (klass);
+  GstElementClass *element = GST_ELEMENT_CLASS (klass);
+  GstBaseSrcClass *base = GST_BASE_SRC_CLASS (klass);
+
+  object->set_property = gst_umedpt_slide_src_set_property;
+  object->get_property = gst_umedpt_slide_src_get_property;
+  object->finalize = gst_umedpt_slide_src_finalize;
+  gst_umedpt_slide_settings_install (object);
+  /**
+   * GstUmedptSlideSrc:stats:
+   *
+   * Counts since the element was started: n-tiles in the plan, n-skipped as
+   * background, n-pushed, n-bad (could not be read).
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "n-tiles, n-skipped, n-pushed, n-bad", GST_TYPE_STRUCTURE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_TISSUE, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_ORDER, 0);
+
+  gst_element_class_add_static_pad_template (element, &src_template);
+  gst_element_class_set_static_metadata (element, "UMedPT slide source",
+      "Source/File/Image", "Streams the tiles of a whole slide",
+      "The UMedPT in C authors");
+
+  base->start = gst_umedpt_slide_src_start;
+  base->stop = gst_umedpt_slide_src_stop;
+  base->unlock = gst_umedpt_slide_src_unlock;
+  base->unlock_stop = gst_umedpt_slide_src_unlock_stop;
+  base->get_caps = gst_umedpt_slide_src_get_caps;
+  base->decide_allocation = gst_umedpt_slide_src_decide_allocation;
+  base->is_seekable = gst_umedpt_slide_src_is_seekable;
+  base->do_seek = gst_umedpt_slide_src_do_seek;
+  base->query = gst_umedpt_slide_src_query;
+  GST_PUSH_SRC_CLASS (klass)->create = gst_umedpt_slide_src_create;
+}
+
+static void
+gst_umedpt_slide_src_init (GstUmedptSlideSrc *self)
+{
+  gst_umedpt_slide_settings_init (&self->settings);
+  g_mutex_init (&self->reader_lock);
+  g_queue_init (&self->pending);
+  gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
+}
