@@ -355,6 +355,51 @@ umedpt_json_get_boolean (UmedptJson *self, gboolean *value, GError **error)
   return fail_expected (self, type_names[UMEDPT_JSON_BOOLEAN], error);
 }
 
+/* Texts of strangers are cut to a length ("%.40s"), perhaps within a character:
+ * the message is made valid again. */
+gboolean
+umedpt_json_fail (GError **error, const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  g_autofree char *valid = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  valid = g_utf8_make_valid (text, -1);
+  g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT, valid);
+  return FALSE;
+}
+
+/* The index of @word in @choices (NULL-terminated), or -1 with @error set. */
+gint
+umedpt_json_find_choice (const char *word, const char *const *choices,
+    GError **error)
+{
+  g_autofree char *list = NULL;
+
+  for (gint i = 0; choices[i]; i++)
+    if (strcmp (word, choices[i]) == 0)
+      return i;
+  list = g_strjoinv ("', '", (char **) choices);
+  umedpt_json_fail (error, "found '%.40s'; expected one of '%s'", word, list);
+  return -1;
+}
+
+/* A string that is one of @choices; @index (out) */
+gboolean
+umedpt_json_get_choice (UmedptJson *self, const char *const *choices,
+    gint *index, GError **error)
+{
+  g_autofree char *word = NULL;
+
+  if (!umedpt_json_get_string (self, &word, error))
+    return FALSE;
+  *index = umedpt_json_find_choice (word, choices, error);
+  return *index >= 0;
+}
+
 static gboolean skip_value (UmedptJson *self, guint depth, GError **error);
 
 static gboolean

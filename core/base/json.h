@@ -47,8 +47,16 @@ gboolean umedpt_json_get_double (UmedptJson *self, double min, double max,
     double *value, GError **error);
 gboolean umedpt_json_get_boolean (UmedptJson *self, gboolean *value,
     GError **error);
+gboolean umedpt_json_get_choice (UmedptJson *self, const char *const *choices,
+    gint *index, GError **error);
 gboolean umedpt_json_skip (UmedptJson *self, GError **error);
 gboolean umedpt_json_finish (UmedptJson *self, GError **error);
+
+/* For what only the caller can judge: sets FORMAT, returns FALSE. */
+gboolean umedpt_json_fail (GError **error, const char *format, ...)
+    G_GNUC_PRINTF (2, 3);
+gint umedpt_json_find_choice (const char *word, const char *const *choices,
+    GError **error);
 
 void umedpt_json_append_string (GString *text, const char *value);
 void umedpt_json_append_double (GString *text, double value);

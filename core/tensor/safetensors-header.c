@@ -87,9 +87,8 @@ parse_dtype (UmedptJson *json, UmedptSafetensorsEntry *entry, gsize *size,
       *size = dtypes[i].size;
       return TRUE;
     }
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+  return umedpt_json_fail (error,
       "the dtype is '%.20s'; expected one of the format, as F32 or BF16", name);
-  return FALSE;
 }
 
 static gboolean
@@ -105,11 +104,10 @@ parse_shape (UmedptJson *json, UmedptSafetensorsEntry *entry, GError **error)
     if (!more)
       return TRUE;
     if (entry->n_dims == UMEDPT_MAX_DIMS) {
-      g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+      return umedpt_json_fail (error,
           "the shape has more than %d dimensions, which is the most that is "
           "offered here",
           UMEDPT_MAX_DIMS);
-      return FALSE;
     }
     if (!umedpt_json_get_integer (json, 0, G_MAXINT64,
             &entry->shape[entry->n_dims], error))
@@ -140,10 +138,9 @@ parse_offsets (UmedptJson *json, UmedptSafetensorsEntry *entry, GError **error)
   }
   if (!more && n == 2)
     return TRUE;
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+  return umedpt_json_fail (error,
       "data_offsets has %s than two numbers; expected [begin, end]",
       more ? "more" : "fewer");
-  return FALSE;
 }
 
 /* The range must be as long as type and shape say. */
@@ -161,20 +158,18 @@ check_size (const UmedptSafetensorsEntry *entry, gsize element_size,
     fits =
         fits && g_uint64_checked_mul (&size, size, (guint64) entry->shape[i]);
   if (!fits) {
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+    return umedpt_json_fail (error,
         "the shape has more bytes than 64 bits can count");
-    return FALSE;
   }
   if (empty)
     size = 0;
   if (entry->begin <= entry->end && entry->end - entry->begin == size)
     return TRUE;
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+  return umedpt_json_fail (error,
       "data_offsets is [%" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
       "]; expected a range of %" G_GUINT64_FORMAT
       " bytes, as dtype and shape say",
       entry->begin, entry->end, size);
-  return FALSE;
 }
 
 enum
@@ -185,18 +180,19 @@ enum
 };
 
 static gboolean
-fail_keys (guint has, const char *twice, GError **error)
+fail_missing (guint has, GError **error)
 {
-  if (twice)
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
-        "the key '%.40s' is given twice", twice);
-  else
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
-        "the key '%s' is missing",
-        !(has & HAS_DTYPE)       ? "dtype"
-            : !(has & HAS_SHAPE) ? "shape"
-                                 : "data_offsets");
-  return FALSE;
+  const char *key = !(has & HAS_DTYPE) ? "dtype"
+      : !(has & HAS_SHAPE)             ? "shape"
+                                       : "data_offsets";
+
+  return umedpt_json_fail (error, "the key '%s' is missing", key);
+}
+
+static gboolean
+fail_twice (const char *key, GError **error)
+{
+  return umedpt_json_fail (error, "the key '%.40s' is given twice", key);
 }
 
 /* {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}; other keys are
@@ -224,7 +220,7 @@ parse_entry (UmedptJson *json, UmedptSafetensorsEntry *entry, GError **error)
         : strcmp (key, "data_offsets") == 0 ? HAS_OFFSETS
                                             : 0;
     if (has & which)
-      return fail_keys (has, key, error);
+      return fail_twice (key, error);
     has |= which;
     good = which == HAS_DTYPE  ? parse_dtype (json, entry, &element_size, error)
         : which == HAS_SHAPE   ? parse_shape (json, entry, error)
@@ -234,7 +230,7 @@ parse_entry (UmedptJson *json, UmedptSafetensorsEntry *entry, GError **error)
       return FALSE;
   }
   if (has != (HAS_DTYPE | HAS_SHAPE | HAS_OFFSETS))
-    return fail_keys (has, NULL, error);
+    return fail_missing (has, error);
   return check_size (entry, element_size, error);
 }
 
@@ -254,7 +250,7 @@ parse_metadata (UmedptJson *json, GHashTable *metadata, GError **error)
     if (!key)
       return TRUE;
     if (g_hash_table_contains (metadata, key))
-      return fail_keys (0, key, error);
+      return fail_twice (key, error);
     if (!umedpt_json_get_string (json, &value, error))
       return FALSE;
     g_hash_table_insert (metadata, g_steal_pointer (&key),
@@ -269,10 +265,11 @@ parse_member (UmedptSafetensorsHeader *self, UmedptJson *json, char *key,
 {
   gboolean metadata = strcmp (key, UMEDPT_SAFETENSORS_METADATA) == 0;
   g_autofree char *name = key;
+  g_autofree char *clipped = NULL;
   UmedptSafetensorsEntry *entry;
 
   if (metadata ? *has_metadata : g_hash_table_contains (self->by_name, key))
-    return fail_keys (0, key, error);
+    return fail_twice (key, error);
   if (metadata) {
     *has_metadata = TRUE;
     if (parse_metadata (json, self->metadata, error))
@@ -286,7 +283,9 @@ parse_member (UmedptSafetensorsHeader *self, UmedptJson *json, char *key,
   g_hash_table_insert (self->by_name, entry->name, entry);
   if (parse_entry (json, entry, error))
     return TRUE;
-  g_prefix_error (error, "tensor '%.100s': ", entry->name);
+  clipped = g_utf8_substring (entry->name, 0,
+      MIN (g_utf8_strlen (entry->name, -1), 100));
+  g_prefix_error (error, "tensor '%s': ", clipped);
   return FALSE;
 }
 
@@ -338,7 +337,7 @@ check_ranges (const UmedptSafetensorsHeader *self, guint64 size, GError **error)
   qsort (sorted, n, sizeof *sorted, compare_ranges);
   for (guint i = 0; i < n; i++) {
     if (sorted[i]->begin != at || sorted[i]->end > size) {
-      g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+      return umedpt_json_fail (error,
           "tensor '%.100s' has the bytes %" G_GUINT64_FORMAT
           " to %" G_GUINT64_FORMAT ", which %s (%" G_GUINT64_FORMAT ")",
           sorted[i]->name, sorted[i]->begin, sorted[i]->end,
@@ -347,17 +346,15 @@ check_ranges (const UmedptSafetensorsHeader *self, guint64 size, GError **error)
               : sorted[i]->begin < at ? "overlap those of another tensor"
                                       : "leave a hole after other tensors",
           sorted[i]->end > size ? size : at);
-      return FALSE;
     }
     at = sorted[i]->end;
   }
   if (at == size)
     return TRUE;
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+  return umedpt_json_fail (error,
       "the tensors end at byte %" G_GUINT64_FORMAT
       " of the data, but there are %" G_GUINT64_FORMAT,
       at, size);
-  return FALSE;
 }
 
 /* Where the header ends and the data begins. */
@@ -367,20 +364,18 @@ find_data (const guint8 *data, gsize size, gsize *data_offset, GError **error)
   guint64 length;
 
   if (size < sizeof length) {
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+    return umedpt_json_fail (error,
         "it has %" G_GSIZE_FORMAT " bytes; expected at least the 8 of the "
         "header's length",
         size);
-    return FALSE;
   }
   memcpy (&length, data, sizeof length);
   if (length > UMEDPT_SAFETENSORS_MAX_HEADER || length > size - 8) {
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+    return umedpt_json_fail (error,
         "its header would have %" G_GUINT64_FORMAT
         " bytes; expected at most 100000000, and no more than the %" G_GSIZE_FORMAT
         " that follow. It is cut off, or of another format",
         length, size - 8);
-    return FALSE;
   }
   *data_offset = 8 + (gsize) length;
   return TRUE;

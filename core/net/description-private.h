@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * What the files of the description share.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "net/description.h"
+
+G_BEGIN_DECLS
+
+UmedptDescription *umedpt_description_alloc (void);
+void umedpt_task_description_free (UmedptTaskDescription *task);
+gboolean umedpt_description_check_arch (const UmedptDescription *self,
+    GError **error);
+gboolean umedpt_description_read_tasks (UmedptJson *json, GPtrArray *tasks,
+    GError **error);
+void umedpt_description_append_tasks (GString *text, const GPtrArray *tasks);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (UmedptTaskDescription,
+    umedpt_task_description_free)
+
+G_END_DECLS
