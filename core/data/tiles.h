@@ -3,6 +3,24 @@
  * Which tiles of a slide, and reading them ahead of their use: a plan is a
  * list of positions made once; a reader decodes them in several threads and
  * hands them out in the plan's order, with bounded memory.
+ *
+ * The geometry, in doubles, S = µm per level-0 pixel (the user's slide_mpp,
+ * else the slide's), T = tile_size, O = overlap, (X, Y, W, H) = the region cut
+ * to the slide:
+ *
+ *   D = mpp / S, or level's downsample, or objective / magnification (without
+ *       an objective power, or with the user's slide_mpp, 10 / (magnification
+ *       * S))                            level-0 pixels per output pixel
+ *   step = (T - O) * D,  side = T * D
+ *   columns = max (1, ceil ((W - O * D) / step - 1e-6)), rows likewise by H
+ *   x = X + floor (column * step + 0.5),  y = Y + floor (row * step + 0.5)
+ *   width = height = floor (side + 0.5)
+ *
+ * Pixels are read from [x, x + side) x [y, y + side), so coordinates are
+ * rounded once and errors never add up. The last column and row reach over the
+ * region's edge; what lies outside the slide is white and not counted in
+ * the valid fraction. With a tissue mask a tile is kept if its tissue fraction
+ * is above 0 and at least min_tissue.
  */
 #pragma once
 
