@@ -323,6 +323,26 @@ compare_ranges (gconstpointer a, gconstpointer b)
   return x->end < y->end ? -1 : x->end > y->end;
 }
 
+/* @entry should begin at @at, and end before @size. */
+static gboolean
+fail_range (const UmedptSafetensorsEntry *entry, guint64 at, guint64 size,
+    GError **error)
+{
+  if (entry->end > size)
+    return umedpt_json_fail (error,
+        "tensor '%.100s' has the bytes %" G_GUINT64_FORMAT
+        " to %" G_GUINT64_FORMAT ", but there are only %" G_GUINT64_FORMAT
+        " bytes of data; the file is cut off or damaged",
+        entry->name, entry->begin, entry->end, size);
+  return umedpt_json_fail (error,
+      "tensor '%.100s' has the bytes %" G_GUINT64_FORMAT
+      " to %" G_GUINT64_FORMAT "; expected them to begin at %" G_GUINT64_FORMAT
+      ", because now they %s",
+      entry->name, entry->begin, entry->end, at,
+      entry->begin < at ? "overlap those of another tensor"
+                        : "leave a hole after other tensors");
+}
+
 /* Whether the ranges, sorted, cover @size bytes without overlap and hole. */
 static gboolean
 check_ranges (const UmedptSafetensorsHeader *self, guint64 size, GError **error)
@@ -336,24 +356,15 @@ check_ranges (const UmedptSafetensorsHeader *self, guint64 size, GError **error)
     sorted[i] = g_ptr_array_index (self->entries, i);
   qsort (sorted, n, sizeof *sorted, compare_ranges);
   for (guint i = 0; i < n; i++) {
-    if (sorted[i]->begin != at || sorted[i]->end > size) {
-      return umedpt_json_fail (error,
-          "tensor '%.100s' has the bytes %" G_GUINT64_FORMAT
-          " to %" G_GUINT64_FORMAT ", which %s (%" G_GUINT64_FORMAT ")",
-          sorted[i]->name, sorted[i]->begin, sorted[i]->end,
-          sorted[i]->end > size       ? "lie beyond the end of the data; the "
-                                        "file is cut off or damaged"
-              : sorted[i]->begin < at ? "overlap those of another tensor"
-                                      : "leave a hole after other tensors",
-          sorted[i]->end > size ? size : at);
-    }
+    if (sorted[i]->begin != at || sorted[i]->end > size)
+      return fail_range (sorted[i], at, size, error);
     at = sorted[i]->end;
   }
   if (at == size)
     return TRUE;
   return umedpt_json_fail (error,
       "the tensors end at byte %" G_GUINT64_FORMAT
-      " of the data, but there are %" G_GUINT64_FORMAT,
+      " of the data, but there are %" G_GUINT64_FORMAT " bytes",
       at, size);
 }
 
