@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "tensor/tensor.h"
 #include "tensor/safetensors.h"
+#include "backend/devices.h"
 #include "net/description.h"
 #include "net/model.h"
 #include "infer/session.h"
