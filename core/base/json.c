@@ -6,7 +6,6 @@
  */
 #include "base/json.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -431,7 +430,7 @@ skip_value (UmedptJson *self, guint depth, GError **error)
 {
   UmedptJsonType type = umedpt_json_peek (self);
   g_autofree char *string = NULL;
-  double number;
+  const char *stop;
   gboolean boolean;
 
   switch (type) {
@@ -440,9 +439,12 @@ skip_value (UmedptJson *self, guint depth, GError **error)
       return skip_items (self, type == UMEDPT_JSON_OBJECT, depth, error);
     case UMEDPT_JSON_STRING:
       return umedpt_json_get_string (self, &string, error);
-    case UMEDPT_JSON_NUMBER:
-      return umedpt_json_get_double (self, -G_MAXDOUBLE, G_MAXDOUBLE, &number,
-          error);
+    case UMEDPT_JSON_NUMBER: /* of any size */
+      stop = find_number_end (self, &boolean);
+      if (!stop)
+        break;
+      self->at = stop;
+      return TRUE;
     case UMEDPT_JSON_BOOLEAN:
       return umedpt_json_get_boolean (self, &boolean, error);
     case UMEDPT_JSON_NULL:
@@ -470,41 +472,4 @@ umedpt_json_finish (UmedptJson *self, GError **error)
   if (self->at == self->end)
     return TRUE;
   return fail_expected (self, "the end of the text", error);
-}
-
-/* Appends @value (UTF-8) in quotes. */
-void
-umedpt_json_append_string (GString *text, const char *value)
-{
-  static const char names[] = "\"\\bfnrt", values[] = "\"\\\b\f\n\r\t";
-
-  g_string_append_c (text, '"');
-  for (const char *c = value; *c; c++) {
-    const char *found = strchr (values, *c);
-    if (found)
-      g_string_append_printf (text, "\\%c", names[found - values]);
-    else if ((guint8) *c < 0x20 || *c == 0x7f)
-      g_string_append_printf (text, "\\u%04x", (guint8) *c);
-    else
-      g_string_append_c (text, *c);
-  }
-  g_string_append_c (text, '"');
-}
-
-/* Appends a finite number with as many digits as it needs to be read back
- * the same: 0.2, not 0.20000000000000001. */
-void
-umedpt_json_append_double (GString *text, double value)
-{
-  char buffer[G_ASCII_DTOSTR_BUF_SIZE];
-
-  g_return_if_fail (isfinite (value));
-  for (guint digits = 15; digits <= 17; digits++) {
-    char format[8];
-    g_snprintf (format, sizeof format, "%%.%ug", digits);
-    g_ascii_formatd (buffer, sizeof buffer, format, value);
-    if (g_ascii_strtod (buffer, NULL) == value)
-      break;
-  }
-  g_string_append (text, buffer);
 }

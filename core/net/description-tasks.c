@@ -110,7 +110,7 @@ check_task (const UmedptTaskDescription *task, guint seen, guint n_colors,
         task_keys[seen & 1]);
   if (!*task->name)
     return umedpt_json_fail (error, "its name is empty");
-  if (task->colors && n_colors != n_labels)
+  if ((seen & 8) && n_colors != n_labels)
     return umedpt_json_fail (error,
         "found %u colours for %u labels; expected one each", n_colors,
         n_labels);
