@@ -44,11 +44,11 @@ police (const UmedptBackend *backend, const char *op, gboolean ok,
     return ok;
   }
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
-      "Defect in backend %s: %s %s%s. Please report it; UMEDPT_BACKEND=ref "
-      "avoids it.",
+      "Defect in backend %s: %s %s. Please report it; UMEDPT_BACKEND=ref "
+      "avoids it.%s%s",
       backend->name, op,
-      ok ? "succeeded but set an error: " : "failed without setting an error",
-      ok ? answer->message : "");
+      ok ? "succeeded but set an error" : "failed without setting an error",
+      ok ? " The error is: " : "", ok ? answer->message : "");
   g_clear_error (&answer);
   return FALSE;
 }
