@@ -10,11 +10,13 @@
  *   primitive of a parameter fixes it. A later one (another number of rows)
  *   must take it, or else gets a packed copy of its own.
  */
+#define _DEFAULT_SOURCE
 #define G_LOG_DOMAIN "Umedpt"
 #include "backend/cpu/onednn.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "backend/cpu/dnnl-shim.h"
 #include "base/cpu.h"
@@ -46,6 +48,13 @@ typedef struct
   dnnl_memory_t src, bias, dst, scratchpad;
 } Slot;
 
+/* Packed weights, in memory of ours. */
+typedef struct
+{
+  dnnl_memory_t memory;
+  gpointer data;
+} Weights;
+
 /* What distinguishes the primitives of one parameter. */
 typedef struct
 {
@@ -58,7 +67,7 @@ struct _UmedptPrimitive
 {
   Key key;
   dnnl_primitive_t primitive;
-  dnnl_memory_t weights; /* of the packed form, or its own */
+  Weights *weights; /* of the packed form, or its own */
   gboolean owns_weights;
   gsize scratchpad_size;
   Slot *slots; /* one per worker */
@@ -73,7 +82,7 @@ struct _UmedptPacked
   gint64 O, C, kh, kw; /* linear: N, K, 1, 1 */
   GMutex lock;
   ShimDesc desc; /* of the packed weights; NULL until the first primitive */
-  dnnl_memory_t memory;
+  Weights *weights;
   UmedptPrimitive *primitives;
 };
 
@@ -177,6 +186,41 @@ dnnl_type (UmedptDtype dtype)
 }
 
 static void
+weights_free (Weights *weights)
+{
+  if (!weights)
+    return;
+  dnnl_memory_destroy (weights->memory);
+  free (weights->data);
+  g_free (weights);
+}
+
+/* A large model's weights are streamed from memory for every image; in pages
+ * of 2 MiB that is faster (the base encoder in bf16 by a seventh): fewer
+ * address translations, and the hardware's prefetch stops at page ends. */
+static Weights *
+weights_new (ShimConstDesc desc)
+{
+  const gsize huge = (gsize) 2 << 20;
+  gsize size = dnnl_memory_desc_get_size (desc);
+  gsize alignment = size >= huge ? huge : 64;
+  Weights *weights = g_new0 (Weights, 1);
+
+  size = (size + 63) / 64 * 64;
+  if (posix_memalign (&weights->data, alignment, MAX (size, 64)) != 0)
+    weights->data = NULL;
+  if (weights->data && size >= huge)
+    madvise (weights->data, size, MADV_HUGEPAGE);
+  if (!weights->data ||
+      dnnl_memory_create (&weights->memory, desc, get_runtime ()->engine,
+          weights->data) != dnnl_success) {
+    weights_free (weights);
+    return NULL;
+  }
+  return weights;
+}
+
+static void
 primitive_free (UmedptPrimitive *self)
 {
   Runtime *runtime = get_runtime ();
@@ -188,7 +232,7 @@ primitive_free (UmedptPrimitive *self)
     dnnl_memory_destroy (self->slots[i].scratchpad);
   }
   if (self->owns_weights)
-    dnnl_memory_destroy (self->weights);
+    weights_free (self->weights);
   dnnl_primitive_destroy (self->primitive);
   g_free (self->slots);
   g_free (self);
@@ -204,7 +248,7 @@ packed_free (gpointer data)
     primitive_free (self->primitives);
     self->primitives = next;
   }
-  dnnl_memory_destroy (self->memory);
+  weights_free (self->weights);
   shim_desc_free (self->desc);
   g_mutex_clear (&self->lock);
   g_free (self);
@@ -232,8 +276,8 @@ arrange_weights (UmedptPacked *self, float **owned)
   return dst;
 }
 
-/* A memory object with the weights reordered to @desc. */
-static dnnl_memory_t
+/* The weights reordered to @desc. */
+static Weights *
 pack_weights (UmedptPacked *self, ShimConstDesc desc, GError **error)
 {
   Runtime *runtime = get_runtime ();
@@ -242,7 +286,8 @@ pack_weights (UmedptPacked *self, ShimConstDesc desc, GError **error)
   g_autofree float *owned = NULL;
   const float *src = arrange_weights (self, &owned);
   ShimDesc plain = NULL;
-  dnnl_memory_t from = NULL, to = NULL;
+  dnnl_memory_t from = NULL;
+  Weights *to = weights_new (desc);
   dnnl_primitive_desc_t pd = NULL;
   dnnl_primitive_t reorder = NULL;
   dnnl_stream_t stream = NULL;
@@ -253,8 +298,6 @@ pack_weights (UmedptPacked *self, ShimConstDesc desc, GError **error)
   if (!s)
     s = dnnl_memory_create (&from, plain, runtime->engine, (gpointer) src);
   if (!s)
-    s = dnnl_memory_create (&to, desc, runtime->engine, DNNL_MEMORY_ALLOCATE);
-  if (!s)
     s = dnnl_reorder_primitive_desc_create (&pd, plain, runtime->engine, desc,
         runtime->engine, NULL);
   if (!s)
@@ -263,7 +306,8 @@ pack_weights (UmedptPacked *self, ShimConstDesc desc, GError **error)
     s = dnnl_stream_create (&stream, runtime->engine,
         dnnl_stream_default_flags);
   if (!s) {
-    dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, from }, { DNNL_ARG_TO, to } };
+    dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, from },
+      { DNNL_ARG_TO, to->memory } };
     s = dnnl_primitive_execute (reorder, stream, 2, args);
   }
   if (!s)
@@ -274,7 +318,7 @@ pack_weights (UmedptPacked *self, ShimConstDesc desc, GError **error)
   dnnl_memory_destroy (from);
   shim_desc_free (plain);
   if (!check (s, "pack weights", error)) {
-    dnnl_memory_destroy (to);
+    weights_free (to);
     return NULL;
   }
   umedpt_tensor_release_pages (self->weight);
@@ -436,15 +480,15 @@ static gboolean
 take_weights (UmedptPacked *self, UmedptPrimitive *primitive,
     ShimConstDesc wanted, GError **error)
 {
-  if (!self->memory) {
-    self->memory = pack_weights (self, wanted, error);
-    if (self->memory &&
+  if (!self->weights) {
+    self->weights = pack_weights (self, wanted, error);
+    if (!self->weights ||
         !check (shim_desc_copy (&self->desc, wanted), "copy a descriptor",
             error))
       return FALSE;
   }
-  primitive->weights = self->memory;
-  if (self->memory && !dnnl_memory_desc_equal (self->desc, wanted)) {
+  primitive->weights = self->weights;
+  if (!dnnl_memory_desc_equal (self->desc, wanted)) {
     primitive->weights = pack_weights (self, wanted, error);
     primitive->owns_weights = TRUE;
   }
@@ -571,7 +615,7 @@ umedpt_primitive_run (UmedptPrimitive *self, guint worker, gconstpointer src,
   dnnl_memory_set_data_handle (slot->src, (gpointer) src);
   dnnl_memory_set_data_handle (slot->dst, dst);
   args[n++] = (dnnl_exec_arg_t){ DNNL_ARG_SRC, slot->src };
-  args[n++] = (dnnl_exec_arg_t){ DNNL_ARG_WEIGHTS, self->weights };
+  args[n++] = (dnnl_exec_arg_t){ DNNL_ARG_WEIGHTS, self->weights->memory };
   args[n++] = (dnnl_exec_arg_t){ DNNL_ARG_DST, slot->dst };
   if (slot->bias) {
     dnnl_memory_set_data_handle (slot->bias, (gpointer) bias);
