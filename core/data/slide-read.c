@@ -17,7 +17,11 @@
 #include "data/resample.h"
 
 #define SAME_SCALE 1e-9 /* relative: no resampling */
-#define LEVEL_SLACK 1e-6 /* relative: how much too coarse a level may be */
+/* How much too coarse a level may be, relative: what the rounding of its size
+ * explains (one pixel of its shorter side), and 1 % at most. Else a level at
+ * 2.0005 would be passed over when 2 is wanted, for four times the work. */
+#define LEVEL_SLACK_MIN 1e-6
+#define LEVEL_SLACK_MAX 0.01
 #define MAX_SIDE 65536 /* output pixels */
 
 typedef struct
@@ -37,10 +41,13 @@ umedpt_slide_best_level (UmedptSlide *self, double downsample)
   double best_scale = 0;
 
   for (guint i = 0; i < reader->levels->len; i++) {
-    double scale =
-        g_array_index (reader->levels, UmedptSlideLevel, i).downsample;
+    const UmedptSlideLevel *level =
+        &g_array_index (reader->levels, UmedptSlideLevel, i);
+    double scale = level->downsample;
+    double slack = CLAMP (1.0 / (double) MIN (level->width, level->height),
+        LEVEL_SLACK_MIN, LEVEL_SLACK_MAX);
 
-    if (scale <= downsample * (1 + LEVEL_SLACK) && scale > best_scale) {
+    if (scale <= downsample * (1 + slack) && scale > best_scale) {
       best = i;
       best_scale = scale;
     }
