@@ -169,10 +169,11 @@ gst_umedpt_base_start (GstBaseTransform *trans)
   GstUmedptBase *self = GST_UMEDPT_BASE (trans);
   GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
   GstClockTime begin = gst_util_get_timestamp ();
+  g_autoptr (UmedptSession) session = NULL;
   g_autoptr (GError) error = NULL;
 
-  priv->session = open_session (self, priv, &error);
-  if (!priv->session) {
+  session = open_session (self, priv, &error);
+  if (!session) {
     GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_READING);
     return FALSE;
   }
@@ -191,7 +192,10 @@ gst_umedpt_base_start (GstBaseTransform *trans)
   priv->model_sent = FALSE;
   g_cancellable_reset (priv->cancellable);
   GST_INFO_OBJECT (self, "model ready on %s",
-      umedpt_session_get_device (priv->session));
+      umedpt_session_get_device (session));
+  /* Last: the pads take data while this runs. Without a session it is
+   * refused. */
+  g_atomic_pointer_set (&priv->session, g_steal_pointer (&session));
   return TRUE;
 }
 
@@ -377,20 +381,22 @@ gst_umedpt_base_propose_allocation (GstBaseTransform *trans,
 
 /* --- events ------------------------------------------------------------- */
 
-/* Tells those downstream which model the results come from. */
-static void
-push_model_event (GstUmedptBase *self, GstUmedptBasePrivate *priv)
+void
+gst_umedpt_base_push_model (GstUmedptBase *self)
 {
-  UmedptModel *model = umedpt_session_get_model (priv->session);
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  UmedptSession *session = g_atomic_pointer_get (&priv->session);
+  UmedptModel *model = NULL;
 
-  if (priv->model_sent)
+  if (!session || priv->model_sent)
     return;
+  model = umedpt_session_get_model (session);
   priv->model_sent = TRUE;
   gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
       gst_umedpt_event_new_model (GST_UMEDPT_BASE_GET_CLASS (self)->tensor,
           umedpt_model_get_description (model)->arch,
           umedpt_model_get_hash (model),
-          umedpt_session_get_embedding_size (priv->session)));
+          umedpt_session_get_embedding_size (session)));
 }
 
 static void
@@ -428,7 +434,7 @@ gst_umedpt_base_sink_event (GstBaseTransform *trans, GstEvent *event)
   }
   ok = PARENT->sink_event (trans, event);
   if (type == GST_EVENT_SEGMENT)
-    push_model_event (self, priv);
+    gst_umedpt_base_push_model (self);
   return ok;
 }
 

@@ -27,7 +27,7 @@ typedef struct
   GstUmedptStats stats; /* under the object lock */
 
   /* from start() to stop() */
-  UmedptSession *session;
+  UmedptSession *session; /* atomic: set when all else is ready */
   GCancellable *cancellable;
   GstUmedptTimer *timer;
   guint capacity; /* batch-size as it was at the start */
@@ -66,6 +66,8 @@ void gst_umedpt_batch_drop (GstUmedptBase *self);
 void gst_umedpt_batch_timeout (gpointer data);
 
 /* --- gstumedptbase.c --- */
+/* Tells those downstream, once, which model the results come from. */
+void gst_umedpt_base_push_model (GstUmedptBase *self);
 /* What batching and inference add to the latency now. */
 GstClockTime gst_umedpt_base_latency (GstUmedptBase *self);
 /* Posts a LATENCY message if ours has changed noticeably. */

@@ -283,9 +283,14 @@ gst_umedpt_batch_submit (GstBaseTransform *trans, gboolean is_discont,
   GstFlowReturn flow = GST_FLOW_OK;
   GstClockTime begin = 0;
 
+  if (!g_atomic_pointer_get (&priv->session)) {
+    gst_buffer_unref (buffer);
+    return GST_FLOW_FLUSHING;
+  }
+  gst_umedpt_base_push_model (self);
   /* the base class marks the next buffer that leaves as DISCONT; that must be
-   * this one, not the first of a batch */
-  if (is_discont || GST_BUFFER_IS_DISCONT (buffer))
+   * this one, not the first of a batch (@is_discont stays set until then) */
+  if (GST_BUFFER_IS_DISCONT (buffer))
     gst_umedpt_batch_drain (self);
   begin = gst_util_get_timestamp ();
   flow = priv->flow;
