@@ -74,12 +74,19 @@ unset GST_PLUGIN_PATH GST_PLUGIN_PATH_1_0 GST_DEBUG G_DEBUG G_MESSAGES_DEBUG
 export GST_REGISTRY_1_0=$build/gst-registry.bin
 logs=() # arguments of summary.py
 
-# compile NAME [MESON OPTION...]: configures and builds into $build/NAME.
+# compile NAME [MESON OPTION...]: configures and builds into $build/NAME. An
+# earlier build is used again if it had the same options.
 compile() {
   local name=$1
   shift
   local setup=(meson setup "$build/$name" "$top" -Dwerror=true "$@")
-  [ ! -d "$build/$name/meson-private" ] || setup+=(--reconfigure)
+  if [ "$(cat "$build/$name.options" 2>/dev/null)" = "${setup[*]}" ] &&
+     [ -f "$build/$name/build.ninja" ]; then
+    setup+=(--reconfigure)
+  else
+    rm -rf "${build:?}/$name"
+    printf '%s\n' "${setup[*]}" >"$build/$name.options"
+  fi
   say "$name: building"
   if ! "${setup[@]}" >"$build/$name-setup.log" 2>&1; then
     tail -n 40 "$build/$name-setup.log"
@@ -130,14 +137,16 @@ plugin_folder() {
 }
 
 # GST_REGISTRY_FORK=no: the plugin scanner is not built with the sanitizer and
-# would refuse our plugin.
+# would refuse our plugin. What the sanitizers insert makes gcc see paths that
+# are not there, and warn of uninitialised variables on them. The slow unwinder
+# sees through libraries without frame pointers, which suppressions need.
 run_sanitize() {
-  CC=gcc compile sanitize -Db_sanitize=address,undefined -Db_lundef=false ||
-    return 0
+  CC=gcc compile sanitize -Db_sanitize=address,undefined -Db_lundef=false \
+    -Dc_args=-Wno-maybe-uninitialized || return 0
   local supp=$top/tests/suppressions
   GST_REGISTRY_FORK=no GST_REGISTRY_1_0=$build/gst-registry-sanitize.bin \
     GST_PLUGIN_SYSTEM_PATH_1_0=$(plugin_folder) \
-    ASAN_OPTIONS=allocator_may_return_null=1 \
+    ASAN_OPTIONS=allocator_may_return_null=1:fast_unwind_on_malloc=0 \
     LSAN_OPTIONS=suppressions=$supp/lsan.supp:print_suppressions=0 \
     UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
     suites sanitize sanitize -t 4 --no-suite house --no-suite slow

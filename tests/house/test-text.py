@@ -17,6 +17,8 @@ FOREIGN = {"LICENSE"}
 DATA = {".npy", ".csv", ".json", ".safetensors", ".supp"}
 
 LARGEST = 200 * 1024
+# what may be larger, and up to where: numbers of a whole (tiny) network
+LARGER = {"tests/reference/micro.safetensors": 600 * 1024}
 LONGEST = 700
 TOP_LEVEL = {"meson.build", "meson_options.txt", "core", "cuda", "gst",
              "models", "pipelines", "tests", "docs", "subprojects",
@@ -146,8 +148,8 @@ house.case("headers have #pragma once",
            gathered(header_guard, [n for n in C_FILES if n.suffix == ".h"]))
 house.case(f"no file over {LARGEST // 1024} kB",
            [f"{n}: {(house.TOP / n).stat().st_size // 1024} kB"
-            for n in house.files()
-            if (house.TOP / n).stat().st_size > LARGEST])
+            for n in house.files() if (house.TOP / n).stat().st_size >
+            LARGER.get(n.as_posix(), LARGEST)])
 house.case(f"no C file over {LONGEST} lines",
            [f"{n}: {house.text(n).count(chr(10))} lines" for n in C_FILES
             if house.text(n).count("\n") > LONGEST])
