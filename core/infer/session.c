@@ -78,12 +78,12 @@ make_key (const char *path, const UmedptBackend *backend,
     const int code = errno;
     g_set_error (error, UMEDPT_ERROR,
         code == ENOENT ? UMEDPT_ERROR_NOT_FOUND : UMEDPT_ERROR_IO,
-        "Cannot open the model file “%s”: %s.", shown, g_strerror (code));
+        "Cannot open the model file '%s': %s.", shown, g_strerror (code));
     return NULL;
   }
   if (!S_ISREG (info.st_mode)) {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_IO,
-        "The model file “%s” is not a regular file.", shown);
+        "The model file '%s' is not a regular file.", shown);
     return NULL;
   }
   /* Device and inode are what realpath() would resolve to. */
@@ -187,7 +187,7 @@ load (const char *path, UmedptBackend *backend, UmedptPrecision precision,
   self->height = description->input_height;
   self->size = (guint) umedpt_description_get_embedding_size (description);
   if (!check_input_size (self, error) || !warm_up (self, error)) {
-    g_prefix_error (error, "In the model file “%s”: ", path);
+    g_prefix_error (error, "In the model file '%s': ", path);
     return NULL;
   }
   return g_steal_pointer (&self);

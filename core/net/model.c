@@ -95,22 +95,22 @@ read_description (UmedptSafetensors *file, const char *path, GError **error)
 
   if (!json) {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
-        "“%s” is a safetensors file without a description of a UMedPT model "
-        "(the key “" KEY_DESCRIPTION "” of its metadata). Make one with "
-        "“umedpt-train init”.",
+        "'%s' is a safetensors file without a description of a UMedPT model "
+        "(the key '" KEY_DESCRIPTION "' of its metadata). Make one with "
+        "'umedpt-train init'.",
         path);
     return NULL;
   }
   if (format && strcmp (format, FORMAT) != 0) {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED,
-        "“%s” is a model file of format %s, and this library reads format " FORMAT
+        "'%s' is a model file of format %s, and this library reads format " FORMAT
         ". Use a newer version of it.",
         path, format);
     return NULL;
   }
   description = umedpt_description_new_from_json (json, -1, error);
   if (!description)
-    g_prefix_error (error, "In the model file “%s”: ", path);
+    g_prefix_error (error, "In the model file '%s': ", path);
   return description;
 }
 
@@ -155,7 +155,7 @@ umedpt_model_new_from_file (const char *path, GError **error)
     return NULL;
   self = build (description, error);
   if (!self) {
-    g_prefix_error (error, "In the model file “%s”: ", path);
+    g_prefix_error (error, "In the model file '%s': ", path);
     return NULL;
   }
   if (!umedpt_parameters_load (self->parameters, file, path, error))

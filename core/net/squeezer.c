@@ -37,7 +37,7 @@ parse_pooling (const char *name, UmedptPooling *pooling, GError **error)
     *pooling = UMEDPT_POOLING_COMBINED;
   else {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
-        "The squeezer's pooling is “%s”; it must be average, max or combined.",
+        "The squeezer's pooling is '%s'; it must be average, max or combined.",
         name ? name : "");
     return FALSE;
   }
@@ -67,7 +67,7 @@ umedpt_squeezer_new (const UmedptDescription *description,
       description->pool_order == UMEDPT_POOL_BEFORE) {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
         "The squeezer pools before an instance norm, which makes every value "
-        "0: one position has no variance. Use the pool order “after” or "
+        "0: one position has no variance. Use the pool order 'after' or "
         "another norm policy.");
     return NULL;
   }

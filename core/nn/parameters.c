@@ -229,7 +229,7 @@ problems_tell (Problems *self, const char *kind, GString *message)
 {
   if (self->n)
     g_string_append_printf (message, " %u %s: %s%s.", self->n, kind,
-        self->text->str, self->n > MAX_LISTED ? ", …" : "");
+        self->text->str, self->n > MAX_LISTED ? ", ..." : "");
   if (self->text)
     g_string_free (g_steal_pointer (&self->text), TRUE);
 }
@@ -321,7 +321,7 @@ umedpt_parameters_load (UmedptParameters *self, UmedptSafetensors *file,
   if (message->len == 0)
     return TRUE;
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
-      "The parameters in “%s” are not those of the network it describes.%s "
+      "The parameters in '%s' are not those of the network it describes.%s "
       "Was the file written for another architecture or norm policy?",
       file_name, message->str);
   return FALSE;
