@@ -19,9 +19,6 @@
 #define MAX_PARAMETERS 4e9
 #define MAX_BIAS 16777216.0 /* numbers in one block's position bias */
 
-static const char *const norms[] = { "affinelayernorm", "layernorm",
-  "instancenorm", "nonorm", NULL };
-static const char *const orders[] = { "before", "after", NULL };
 static const char *const poolings[] = { "average", "max", "combined", NULL };
 typedef enum
 {
@@ -57,9 +54,9 @@ static const Field fields[] = {
   { "patch", INTEGER, AT (patch), 1, 32 },
   { "mlp_ratio", REAL, AT (mlp_ratio), 0.125, 16 },
   { "stochastic_depth", REAL, AT (stochastic_depth), 0, 0.99 },
-  { "encoder_norm", CHOICE, AT (encoder_norm), 0, 0, norms },
-  { "squeezer_norm", CHOICE, AT (squeezer_norm), 0, 0, norms },
-  { "pool_order", CHOICE, AT (pool_order), 0, 0, orders },
+  { "encoder_norm", CHOICE, AT (encoder_norm), 0, 0, umedpt_norm_names },
+  { "squeezer_norm", CHOICE, AT (squeezer_norm), 0, 0, umedpt_norm_names },
+  { "pool_order", CHOICE, AT (pool_order), 0, 0, umedpt_order_names },
   { "squeeze_dense", BOOLEAN, AT (squeeze_dense) },
   { "pooling", TEXT, AT (pooling), 0, 0, poolings },
   { "squeezer_channels", INTEGER, AT (squeezer_channels), 0, 65536 },

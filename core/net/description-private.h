@@ -9,6 +9,11 @@
 
 G_BEGIN_DECLS
 
+/* The words of enums, in their order, NULL-terminated. */
+extern const char *const umedpt_norm_names[];
+extern const char *const umedpt_order_names[];
+extern const char *const umedpt_kind_names[];
+
 UmedptDescription *umedpt_description_alloc (void);
 void umedpt_task_description_free (UmedptTaskDescription *task);
 gboolean umedpt_description_check_arch (const UmedptDescription *self,

@@ -11,9 +11,6 @@
 #define MAX_TASKS 1000
 #define MAX_LABELS 100000
 
-static const char *const kinds[] = { "classification", "multilabel",
-  "regression", "segmentation", "multilabel-segmentation", "detection", NULL };
-
 static gboolean
 read_labels (UmedptJson *json, char ***labels, GError **error)
 {
@@ -86,7 +83,7 @@ read_task_member (UmedptJson *json, UmedptTaskDescription *task, gint which,
     case 0:
       return umedpt_json_get_string (json, &task->name, error);
     case 1:
-      if (!umedpt_json_get_choice (json, kinds, &kind, error))
+      if (!umedpt_json_get_choice (json, umedpt_kind_names, &kind, error))
         return FALSE;
       task->kind = kind;
       return TRUE;
@@ -189,7 +186,8 @@ append_task (GString *text, const UmedptTaskDescription *task)
 {
   g_string_append (text, "{\"name\":");
   umedpt_json_append_string (text, task->name);
-  g_string_append_printf (text, ",\"kind\":\"%s\"", kinds[task->kind]);
+  g_string_append_printf (text, ",\"kind\":\"%s\"",
+      umedpt_kind_names[task->kind]);
   if (task->labels) {
     g_string_append (text, ",\"labels\":[");
     for (guint i = 0; task->labels[i]; i++) {

@@ -51,6 +51,119 @@ umedpt_description_list_archs (void)
   return arch_names;
 }
 
+const char *const umedpt_norm_names[] = { "affinelayernorm", "layernorm",
+  "instancenorm", "nonorm", NULL };
+const char *const umedpt_order_names[] = { "before", "after", NULL };
+const char *const umedpt_kind_names[] = { "classification", "multilabel",
+  "regression", "segmentation", "multilabel-segmentation", "detection", NULL };
+
+/**
+ * umedpt_norm_policy_get_name:
+ * @policy: a norm policy
+ *
+ * Returns: its word in model files, as "affinelayernorm"
+ *
+ * Since: 0.1
+ */
+const char *
+umedpt_norm_policy_get_name (UmedptNormPolicy policy)
+{
+  g_return_val_if_fail (policy <= UMEDPT_NORM_NONE, NULL);
+  return umedpt_norm_names[policy];
+}
+
+/**
+ * umedpt_pool_order_get_name:
+ * @order: a pool order
+ *
+ * Returns: its word in model files, as "before"
+ *
+ * Since: 0.1
+ */
+const char *
+umedpt_pool_order_get_name (UmedptPoolOrder order)
+{
+  g_return_val_if_fail (order <= UMEDPT_POOL_AFTER, NULL);
+  return umedpt_order_names[order];
+}
+
+/**
+ * umedpt_task_kind_get_name:
+ * @kind: a kind of task
+ *
+ * Returns: its word in model files, as "detection"
+ *
+ * Since: 0.1
+ */
+const char *
+umedpt_task_kind_get_name (UmedptTaskKind kind)
+{
+  g_return_val_if_fail (kind <= UMEDPT_TASK_DETECTION, NULL);
+  return umedpt_kind_names[kind];
+}
+
+/* The index of @name in @names, or -1 with @error set: a user's choice. */
+static gint
+find_name (const char *name, const char *const *names, const char *what,
+    GError **error)
+{
+  g_autofree char *list = NULL;
+
+  for (gint i = 0; names[i]; i++)
+    if (strcmp (name, names[i]) == 0)
+      return i;
+  list = g_strjoinv (", ", (char **) names);
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
+      "There is no %s '%s'; there are %s.", what, name, list);
+  return -1;
+}
+
+/**
+ * umedpt_norm_policy_parse:
+ * @name: a word, as "affinelayernorm"
+ * @policy: (out): what it means
+ * @error: return location for a #GError
+ *
+ * Returns: %TRUE, or %FALSE with @error set (%UMEDPT_ERROR_SETTINGS)
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_norm_policy_parse (const char *name, UmedptNormPolicy *policy,
+    GError **error)
+{
+  gint index;
+
+  g_return_val_if_fail (name != NULL && policy != NULL, FALSE);
+  index = find_name (name, umedpt_norm_names, "norm policy", error);
+  if (index >= 0)
+    *policy = (UmedptNormPolicy) index;
+  return index >= 0;
+}
+
+/**
+ * umedpt_pool_order_parse:
+ * @name: a word, as "before"
+ * @order: (out): what it means
+ * @error: return location for a #GError
+ *
+ * Returns: %TRUE, or %FALSE with @error set (%UMEDPT_ERROR_SETTINGS)
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_pool_order_parse (const char *name, UmedptPoolOrder *order,
+    GError **error)
+{
+  gint index;
+
+  g_return_val_if_fail (name != NULL && order != NULL, FALSE);
+  index = find_name (name, umedpt_order_names, "pool order", error);
+  if (index >= 0)
+    *order = (UmedptPoolOrder) index;
+  return index >= 0;
+}
+
 static const Arch *
 find_arch (const char *name)
 {

@@ -103,6 +103,20 @@ gint umedpt_description_get_embedding_size (const UmedptDescription *self);
 /* (transfer none) NULL-terminated list of the known names. */
 UMEDPT_API
 const char *const *umedpt_description_list_archs (void);
+/* The words of the JSON form, as "affinelayernorm", "before", "detection". */
+UMEDPT_API
+const char *umedpt_norm_policy_get_name (UmedptNormPolicy policy);
+UMEDPT_API
+const char *umedpt_pool_order_get_name (UmedptPoolOrder order);
+UMEDPT_API
+const char *umedpt_task_kind_get_name (UmedptTaskKind kind);
+/* FALSE + SETTINGS lists the words. */
+UMEDPT_API
+gboolean umedpt_norm_policy_parse (const char *name, UmedptNormPolicy *policy,
+    GError **error);
+UMEDPT_API
+gboolean umedpt_pool_order_parse (const char *name, UmedptPoolOrder *order,
+    GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (UmedptDescription, umedpt_description_free)
 

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Beginning and end of a command-line program.
+ */
+#include "program.h"
+
+#include <locale.h>
+#include <stdio.h>
+
+/* The user's language for text, but numbers with a point: what is printed is
+ * read by other programs as well. */
+void
+program_begin (const char *name)
+{
+  setlocale (LC_ALL, "");
+  setlocale (LC_NUMERIC, "C");
+  g_set_prgname (name);
+}
+
+/* One line on standard error; returns @status. */
+int
+program_complain (int status, const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_printerr ("%s: %s%s\n", g_get_prgname (), text,
+      status == PROGRAM_USAGE ? " (--help tells more)" : "");
+  return status;
+}
+
+/* The exit status of success, unless standard output could not be written. */
+int
+program_end (void)
+{
+  if (fflush (stdout) == 0 && !ferror (stdout))
+    return PROGRAM_DONE;
+  return program_complain (PROGRAM_FAILED,
+      "Cannot write to standard output. Is the disk full?");
+}
