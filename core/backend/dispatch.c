@@ -100,11 +100,7 @@ find_best (void)
     return backend;
   if (umedpt_debug_enabled (UMEDPT_DEBUG_DISPATCH))
     g_message ("no CUDA: %s", why->message);
-#ifdef HAVE_CPU_BACKEND
   return umedpt_backend_cpu ();
-#else
-  return umedpt_backend_ref ();
-#endif
 }
 
 /* Splits "cuda:0" into name and device; FALSE if it is none of the form. */
@@ -145,10 +141,8 @@ umedpt_backend_find (const char *text, GError **error)
   }
   if (g_str_equal (name, "ref"))
     return umedpt_backend_ref ();
-#ifdef HAVE_CPU_BACKEND
   if (g_str_equal (name, "cpu"))
     return umedpt_backend_cpu ();
-#endif
   if (g_str_equal (name, "cuda"))
     return umedpt_backend_module (name, error);
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,

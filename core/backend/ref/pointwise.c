@@ -9,7 +9,8 @@
  *                       (Hendrycks and Gimpel 2016, arXiv:1606.08415)
  *              sigmoid  1 / (1 + exp (-x))
  *
- * A NaN stays a NaN in all of them.
+ * A NaN stays a NaN in all of them. Here denormal numbers are kept; a backend
+ * may flush them to 0, as vector units do.
  */
 #include <math.h>
 
