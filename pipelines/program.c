@@ -17,17 +17,35 @@ program_begin (const char *name)
   g_set_prgname (name);
 }
 
+/* @text for a terminal: names and labels come out of files of strangers, and
+ * control characters in them could rewrite what the user sees. */
+char *
+program_clean (const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  GString *clean = g_string_new (NULL);
+
+  for (const char *c = valid; *c; c = g_utf8_next_char (c)) {
+    gunichar character = g_utf8_get_char (c);
+    g_string_append_unichar (clean,
+        g_unichar_iscntrl (character) ? 0xfffd : character);
+  }
+  return g_string_free (clean, FALSE);
+}
+
 /* One line on standard error; returns @status. */
 int
 program_complain (int status, const char *format, ...)
 {
   g_autofree char *text = NULL;
+  g_autofree char *clean = NULL;
   va_list args;
 
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
-  g_printerr ("%s: %s%s\n", g_get_prgname (), text,
+  clean = program_clean (text);
+  g_printerr ("%s: %s%s\n", g_get_prgname (), clean,
       status == PROGRAM_USAGE ? " (--help tells more)" : "");
   return status;
 }

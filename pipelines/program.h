@@ -19,5 +19,6 @@ enum
 void program_begin (const char *name);
 int program_complain (int status, const char *format, ...) G_GNUC_PRINTF (2, 3);
 int program_end (void);
+char *program_clean (const char *text);
 
 G_END_DECLS

@@ -7,6 +7,8 @@
 
 #include <json-glib/json-glib.h>
 
+#include "program.h"
+
 typedef struct
 {
   gboolean section;
@@ -68,8 +70,8 @@ add (Report *report, gboolean section, const char *title, const char *key,
 {
   Row *row = g_new (Row, 1);
 
-  *row = (Row){ section, g_strdup (title), g_strdup (key), g_strdup (text),
-    g_strdup (json) };
+  *row = (Row){ section, title ? program_clean (title) : NULL, g_strdup (key),
+    text ? program_clean (text) : NULL, g_strdup (json) };
   g_ptr_array_add (report->rows, row);
 }
 
