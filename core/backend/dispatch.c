@@ -57,8 +57,8 @@ static gboolean
 no_such_op (const UmedptBackend *backend, const char *op, GError **error)
 {
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED,
-      "Backend %s does not have the op %s. Use another one "
-      "(UMEDPT_BACKEND=cpu).",
+      "Backend %s does not have the op %s; choose another one "
+      "(UMEDPT_BACKEND).",
       backend->name, op);
   return FALSE;
 }
