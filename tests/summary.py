@@ -35,7 +35,7 @@ def add_tap(count, name, lines):
             continue
         seen += 1
         bad, _, title, directive, reason = match.groups()
-        label = f"{name} {title}".strip()
+        label = f"{name}: {title}" if title else name
         if directive and directive.upper() == "SKIP":
             count.skipped.append((label, reason or "no reason given"))
         elif bad and not directive:
@@ -94,8 +94,15 @@ def main():
                 add_test(total, f"{run}: {name}", entry)
     if total.skipped:
         print("\nSkipped:")
+        # cases of one test with one reason share a line
+        groups = {}
         for name, reason in total.skipped:
-            print(f"  {name}: {reason}")
+            run, _, case = name.partition(": ")
+            test, _, case = case.partition(": ")
+            groups.setdefault((f"{run}: {test}", reason), []).append(case)
+        for (test, reason), cases in groups.items():
+            names = " ".join(case for case in cases if case)
+            print(f"  {test}: {reason}" + (f" [{names}]" if names else ""))
     if total.failed:
         print("\nFailed:")
         for name, reason in total.failed:
