@@ -24,14 +24,14 @@ sum_bytes (UmedptTensor *tensor)
   return sum;
 }
 
-static void
+static guint
 read_all (UmedptSafetensors *file)
 {
   g_autoptr (GList) keys = umedpt_safetensors_get_metadata_keys (file);
-  static volatile guint sink;
+  guint sum = 0;
 
   for (GList *key = keys; key; key = key->next)
-    sink += strlen (umedpt_safetensors_get_metadata (file, key->data));
+    sum += strlen (umedpt_safetensors_get_metadata (file, key->data));
   for (guint i = 0; i < umedpt_safetensors_get_n_tensors (file); i++) {
     g_autoptr (GError) error = NULL;
     g_autoptr (UmedptTensor) tensor = umedpt_safetensors_get_tensor (file,
@@ -40,8 +40,9 @@ read_all (UmedptSafetensors *file)
     if ((tensor == NULL) != (error != NULL))
       abort ();
     if (tensor)
-      sink += sum_bytes (tensor);
+      sum += sum_bytes (tensor);
   }
+  return sum;
 }
 
 int
@@ -58,7 +59,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       (error->domain != UMEDPT_ERROR ||
           !g_utf8_validate (error->message, -1, NULL)))
     abort ();
-  if (file)
-    read_all (file);
+  if (file && read_all (file) == G_MAXUINT)
+    g_print (" "); /* so that the compiler keeps the reads */
   return 0;
 }
