@@ -422,7 +422,8 @@ write_slide (const char *path, const UmedptSynthOptions *options,
   ok = writer.pool != NULL && open_levels (&writer, error) &&
       open_tiff (&writer, error) && write_levels (&writer, error);
   writer_close (&writer);
-  if (!ok)
+  /* Never remove a device or a pipe that somebody named as the output. */
+  if (!ok && g_file_test (path, G_FILE_TEST_IS_REGULAR))
     g_unlink (path);
   return ok;
 }
