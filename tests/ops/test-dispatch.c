@@ -283,6 +283,7 @@ child_words (void)
   g_autoptr (UmedptTensor) dst = relu_by (refuses, TRUE, &error);
 
   g_assert_no_error (error);
+  g_assert_nonnull (dst);
 }
 
 static void

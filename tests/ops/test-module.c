@@ -197,6 +197,46 @@ test_cuda (void)
 }
 
 static void
+child_library (void)
+{
+  assert_find_fails ("cuda", UMEDPT_ERROR_BACKEND, "libnocuda.so");
+}
+
+/* A machine without CUDA's run-time library: the module, with the name of the
+ * library that it needs changed to one that is nowhere. */
+static void
+test_missing_library (void)
+{
+  static const char from[] = "libcudart.so", to[] = "libnocuda.so";
+  g_autoptr (GError) error = NULL;
+  g_autofree char *folder = g_dir_make_tmp ("umedpt-XXXXXX", &error);
+  g_autofree char *file = g_build_filename (folder, "libumedpt-cuda.so", NULL);
+  g_autofree char *original = NULL, *data = NULL;
+  gsize size, n_changed = 0;
+
+  if (!g_getenv ("TEST_CUDA_DIR")) {
+    g_test_skip ("the CUDA module was not built");
+    g_rmdir (folder);
+    return;
+  }
+  original =
+      g_build_filename (g_getenv ("TEST_CUDA_DIR"), "libumedpt-cuda.so", NULL);
+  g_file_get_contents (original, &data, &size, &error);
+  g_assert_no_error (error);
+  for (gsize i = 0; i + sizeof from <= size; i++)
+    if (memcmp (data + i, from, strlen (from)) == 0) {
+      memcpy (data + i, to, strlen (to));
+      n_changed++;
+    }
+  g_assert_cmpuint (n_changed, >, 0);
+  g_file_set_contents (file, data, size, &error);
+  g_assert_no_error (error);
+  run ("/module/subprocess/library", "UMEDPT_BACKEND_PATH", folder);
+  g_assert_cmpint (g_unlink (file), ==, 0);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+}
+
+static void
 test_devices (void)
 {
   g_autoptr (GArray) list = umedpt_devices_list ();
@@ -231,6 +271,7 @@ main (int argc, char **argv)
     { "/module/subprocess/silent", child_silent },
     { "/module/subprocess/nothing", child_nothing },
     { "/module/subprocess/cuda", child_cuda },
+    { "/module/subprocess/library", child_library },
   };
 
   g_test_init (&argc, &argv, NULL);
@@ -242,6 +283,7 @@ main (int argc, char **argv)
   g_test_add_func ("/module/missing", test_missing);
   g_test_add_func ("/module/bad", test_bad);
   g_test_add_func ("/module/cuda", test_cuda);
+  g_test_add_func ("/module/missing-library", test_missing_library);
   g_test_add_func ("/module/devices", test_devices);
   return g_test_run ();
 }
