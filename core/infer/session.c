@@ -86,13 +86,14 @@ make_key (const char *path, const UmedptBackend *backend,
         "The model file '%s' is not a regular file.", shown);
     return NULL;
   }
-  /* Device and inode are what realpath() would resolve to. */
+  /* Device and inode are what realpath() would resolve to; backends live as
+   * long as the process, and each device is one. */
   return g_strdup_printf ("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT
                           ":%" G_GINT64_FORMAT ":%" G_GINT64_FORMAT
-                          ".%09ld:%s:%d",
+                          ".%09ld:%p:%d",
       (guint64) info.st_dev, (guint64) info.st_ino, (gint64) info.st_size,
-      (gint64) info.st_mtim.tv_sec, info.st_mtim.tv_nsec, backend->name,
-      precision);
+      (gint64) info.st_mtim.tv_sec, info.st_mtim.tv_nsec,
+      (gconstpointer) backend, precision);
 }
 
 /* bf16 pays only where the processor multiplies it; `ref` computes for

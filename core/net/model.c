@@ -8,7 +8,6 @@
  *   "umedpt"     in the metadata: the description, JSON (net/description.h)
  *   "umedpt-hash"    SHA-256 over description and parameters, written once
  *                when the file is saved: reading it does not read the tensors
- *   "umedpt-format"  "1"; a reader refuses a number it does not know
  *   "umedpt-version" the library that wrote the file
  *   "format"     "pt", by which other tools know the layout of the tensors
  *
@@ -23,8 +22,6 @@
 
 #define KEY_DESCRIPTION "umedpt"
 #define KEY_HASH "umedpt-hash"
-#define KEY_FORMAT "umedpt-format"
-#define FORMAT "1"
 
 struct _UmedptModel
 {
@@ -90,7 +87,6 @@ static UmedptDescription *
 read_description (UmedptSafetensors *file, const char *path, GError **error)
 {
   const char *json = umedpt_safetensors_get_metadata (file, KEY_DESCRIPTION);
-  const char *format = umedpt_safetensors_get_metadata (file, KEY_FORMAT);
   UmedptDescription *description;
 
   if (!json) {
@@ -99,13 +95,6 @@ read_description (UmedptSafetensors *file, const char *path, GError **error)
         "(the key '" KEY_DESCRIPTION "' of its metadata). Make one with "
         "'umedpt-train init'.",
         path);
-    return NULL;
-  }
-  if (format && strcmp (format, FORMAT) != 0) {
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED,
-        "'%s' is a model file of format %s, and this library reads format " FORMAT
-        ". Use a newer version of it.",
-        path, format);
     return NULL;
   }
   description = umedpt_description_new_from_json (json, -1, error);
@@ -247,7 +236,6 @@ umedpt_model_save (UmedptModel *self, const char *path, GError **error)
   json = umedpt_description_to_json (self->description);
   hash = compute_hash (self);
   umedpt_safetensors_writer_set_metadata (writer, "format", "pt");
-  umedpt_safetensors_writer_set_metadata (writer, KEY_FORMAT, FORMAT);
   umedpt_safetensors_writer_set_metadata (writer, "umedpt-version",
       umedpt_get_version ());
   umedpt_safetensors_writer_set_metadata (writer, KEY_DESCRIPTION, json);

@@ -182,7 +182,6 @@ typedef struct
   const char *retype; /* (nullable) a tensor to replace by bytes */
   gboolean no_description;
   gboolean bad_description;
-  gboolean new_format;
   const char *hash; /* (nullable) another stated hash */
 } Edit;
 
@@ -199,8 +198,6 @@ write_edited (UmedptModel *model, const Edit *edit, const char *path)
   if (!edit->no_description)
     umedpt_safetensors_writer_set_metadata (writer, "umedpt",
         edit->bad_description ? "{\"arch\": 3}" : json);
-  umedpt_safetensors_writer_set_metadata (writer, "umedpt-format",
-      edit->new_format ? "2" : "1");
   umedpt_safetensors_writer_set_metadata (writer, "umedpt-hash",
       edit->hash ? edit->hash : umedpt_model_get_hash (model));
   for (guint i = 0; i < umedpt_parameters_get_n (parameters); i++) {
@@ -263,8 +260,6 @@ test_wrong_contents (void)
   assert_refused ((Edit){ .no_description = TRUE }, UMEDPT_ERROR_FORMAT,
       "without a description");
   assert_refused ((Edit){ .bad_description = TRUE }, UMEDPT_ERROR_FORMAT, "");
-  assert_refused ((Edit){ .new_format = TRUE }, UMEDPT_ERROR_UNSUPPORTED,
-      "format 2");
 }
 
 /* The norm that UMedPT does not apply may be missing, and a stated hash that
