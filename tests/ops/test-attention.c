@@ -287,6 +287,38 @@ test_cosine (void)
   clear_inputs (&in);
 }
 
+/* In bf16 the probabilities are operands of the second product. Here they are
+ * 0.4 and 0.6, v is 3 and -2: the sum is 0 but for the rounding of 0.4 to
+ * 0.400390625 and of 0.6 to 0.6015625. */
+static void
+test_bf16_probabilities (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (UmedptTensor) qkv = VALUES (SHAPE (1, 1, 2, 3), 0, 0, 3, 0, 0, -2);
+  g_autoptr (UmedptTensor) qkv_bias = VALUES (SHAPE (3), 0, 0, 0);
+  g_autoptr (UmedptTensor) scale = VALUES (SHAPE (1), 1);
+  g_autoptr (UmedptTensor) bias = NULL;
+  g_autoptr (UmedptTensor) half =
+      umedpt_op_convert (context, qkv, UMEDPT_DTYPE_BF16, &error);
+  g_autoptr (UmedptTensor) exact = NULL, rounded = NULL;
+  Lcg lcg = { 8 };
+
+  g_assert_no_error (error);
+  bias = fill_random (&lcg, UMEDPT_DTYPE_F32, 0, -1000, SHAPE (1, 4, 4));
+  for (guint query = 0; query < 2; query++) { /* the two real pixels */
+    UMEDPT_F32 (bias)[query * 4] = 0;
+    UMEDPT_F32 (bias)[query * 4 + 1] = logf (1.5f);
+  }
+  exact = umedpt_op_window_attention (context, qkv, qkv_bias, scale, bias, 1, 2,
+      0, &error);
+  g_assert_no_error (error);
+  rounded = umedpt_op_window_attention (context, half, qkv_bias, scale, bias, 1,
+      2, 0, &error);
+  g_assert_no_error (error);
+  g_assert_cmpfloat_with_epsilon (fill_get (exact, 0), 0, 1e-6);
+  g_assert_cmpfloat (fill_get (rounded, 0), ==, -0.001953125f);
+}
+
 static UmedptTensor *
 position_bias (gint64 window, float wy, float wx, float b1)
 {
@@ -359,6 +391,7 @@ main (int argc, char **argv)
     g_test_add_data_func (sum, g, test_rows_sum_to_one);
   }
   g_test_add_func ("/attention/cosine", test_cosine);
+  g_test_add_func ("/attention/bf16", test_bf16_probabilities);
   g_test_add_func ("/position-bias/by-hand", test_position_bias);
   g_test_add_func ("/position-bias/negative", test_position_bias_negative);
   result = g_test_run ();

@@ -265,6 +265,37 @@ test_fused (void)
   assert_same (mlp, sum, 2e-6);
 }
 
+/* In bf16 the hidden layer is an operand, hence rounded; the residual is not. */
+static void
+test_fused_bf16 (void)
+{
+  Lcg lcg = { 6 };
+  gint64 c = 12, hidden = 20;
+  g_autoptr (UmedptTensor) src =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (5, c));
+  g_autoptr (UmedptTensor) w1 =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (hidden, c));
+  g_autoptr (UmedptTensor) b1 =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (hidden));
+  g_autoptr (UmedptTensor) w2 =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (c, hidden));
+  g_autoptr (UmedptTensor) b2 =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (c));
+  g_autoptr (UmedptTensor) zero =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 0, 0, SHAPE (c));
+  g_autoptr (UmedptTensor) middle =
+      OP (linear, bf16, src, w1, b1, UMEDPT_ACTIVATION_GELU, UMEDPT_DTYPE_BF16);
+  g_autoptr (UmedptTensor) expected =
+      OP (linear_norm, bf16, middle, w2, b2, NULL, NULL, src, 1e-5f);
+  g_autoptr (UmedptTensor) found =
+      OP (mlp_norm, bf16, src, w1, b1, w2, b2, NULL, NULL, 1e-5f);
+  g_autoptr (UmedptTensor) residual =
+      OP (mlp_norm, bf16, src, w1, b1, w2, b2, zero, zero, 1e-5f);
+
+  assert_same (found, expected, 1e-6);
+  assert_same (residual, src, 0);
+}
+
 /* The stem is a strided convolution and a norm; u8 is the same image. */
 static void
 test_patch_embed (void)
@@ -343,6 +374,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ref/global-pool", test_global_pool);
   g_test_add_func ("/ref/conv2d", test_conv2d);
   g_test_add_func ("/ref/fused", test_fused);
+  g_test_add_func ("/ref/fused-bf16", test_fused_bf16);
   g_test_add_func ("/ref/patch-embed", test_patch_embed);
   g_test_add_func ("/ref/patch-merge", test_patch_merge);
   argc = g_test_run ();
