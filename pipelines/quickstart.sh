@@ -124,7 +124,13 @@ source=(umedptslidesrc "location=$slide" "tile-size=$tile_size" "mpp=$mpp")
 pipeline=(gst-launch-1.0 -e "${source[@]}" ! queue
   ! umedptembed "model-file=$model" batch-size=8 ! progressreport
   ! umedptslidesink "features-location=$features")
-printf '%q ' GST_PLUGIN_PATH="$build/gst" "${pipeline[@]}"
+# as one would type it: everything quoted, but the signs between elements
+for word in "GST_PLUGIN_PATH=$build/gst" "${pipeline[@]}"; do
+  case $word in
+    !) printf '! ' ;;
+    *) printf '%q ' "$word" ;;
+  esac
+done
 printf '\n\n'
 "${pipeline[@]}" || fail "the pipeline stopped; the error above says why. If \
 the slide does not tell its scale, give --slide-mpp."
@@ -137,12 +143,15 @@ if command -v h5ls >/dev/null 2>&1; then
 fi
 cat <<END
 
-Next:
-  meson devenv -C '$build'          a shell with the programs and the plugin
-  gst-inspect-1.0 umedptslidesrc    all properties of an element (in there)
+To go on:
+  meson devenv -C '$build'
+      a shell that finds the programs and the plugin; in it:
+  gst-inspect-1.0 umedptslidesrc
+      an element and all its properties
   umedpt-info '$model'
-  h5dump -H '$features'
-  docs/features-file.md tells what the file holds.
+      what a model file says about itself
+  h5dump -A '$features'
+      what is recorded with the features; docs/features-file.md explains it
 END
 if [ "${untrained:-no}" = yes ]; then
   cat <<END

@@ -65,7 +65,9 @@ def paths(build):
     for name in TEXTS:
         for match in PROJECT_PATH.finditer(house.text(name)):
             path = match[1].rstrip(".")
-            if (house.TOP / path).exists() or (build / path).exists():
+            # a program that is built counts by its source
+            if (house.TOP / path).exists() or (build / path).exists() or \
+                    (house.TOP / (path + ".c")).exists():
                 continue
             if re.search(r"[A-Z]{4}", path) and not path.endswith(".md"):
                 continue
