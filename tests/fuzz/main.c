@@ -8,7 +8,6 @@
  * Usage: fuzz-TARGET CORPUS-FOLDER|FILE [MUTATIONS]
  */
 #include <glib.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -23,13 +22,13 @@ static guint64 n_runs;
 static void
 run (const guint8 *data, gsize size)
 {
-  guint8 *copy = malloc (MAX (size, 1));
+  guint8 *copy = g_malloc (MAX (size, 1));
 
   if (size)
     memcpy (copy, data, size);
   if (LLVMFuzzerTestOneInput (copy, size) != 0)
     g_error ("the target did not return 0");
-  free (copy);
+  g_free (copy);
   n_runs++;
 }
 
