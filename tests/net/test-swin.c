@@ -69,12 +69,13 @@ typedef struct
 } Encoder;
 
 static void
-encoder_init (Encoder *self, UmedptNormPolicy norm)
+encoder_init_window (Encoder *self, UmedptNormPolicy norm, gint window)
 {
   g_autoptr (GError) error = NULL;
 
   self->description = micro ();
   self->description->encoder_norm = norm;
+  self->description->window = window;
   self->parameters = umedpt_parameters_new ();
   self->swin =
       umedpt_swin_new (self->description, self->parameters, PREFIX, &error);
@@ -82,6 +83,12 @@ encoder_init (Encoder *self, UmedptNormPolicy norm)
   umedpt_parameters_initialise (self->parameters, 1, &error);
   g_assert_no_error (error);
   formula_fill (self->parameters);
+}
+
+static void
+encoder_init (Encoder *self, UmedptNormPolicy norm)
+{
+  encoder_init_window (self, norm, 8);
 }
 
 static void
@@ -177,6 +184,22 @@ test_plain_norms (void)
   encoder_init (&encoder, UMEDPT_NORM_PLAIN);
   encode (&encoder, UMEDPT_DTYPE_F32, image, pyramid);
   check_pyramid ("plain/64x96", UMEDPT_DTYPE_F32, pyramid);
+  pyramid_clear (pyramid);
+  encoder_clear (&encoder);
+}
+
+/* The large model's windows; F1 is 34x50, padded to 48x64 and shifted. */
+static void
+test_window_16 (gconstpointer data)
+{
+  const UmedptDtype compute = (UmedptDtype) GPOINTER_TO_INT (data);
+  Encoder encoder;
+  UmedptTensor *pyramid[4];
+  g_autoptr (UmedptTensor) image = formula_image (2, 136, 200);
+
+  encoder_init_window (&encoder, UMEDPT_NORM_AFFINE, 16);
+  encode (&encoder, compute, image, pyramid);
+  check_pyramid ("window16/136x200", compute, pyramid);
   pyramid_clear (pyramid);
   encoder_clear (&encoder);
 }
@@ -425,6 +448,10 @@ main (int argc, char **argv)
       GINT_TO_POINTER (UMEDPT_DTYPE_F32), test_pyramid);
   g_test_add_data_func ("/swin/torchvision/bf16",
       GINT_TO_POINTER (UMEDPT_DTYPE_BF16), test_pyramid);
+  g_test_add_data_func ("/swin/window-16/f32",
+      GINT_TO_POINTER (UMEDPT_DTYPE_F32), test_window_16);
+  g_test_add_data_func ("/swin/window-16/bf16",
+      GINT_TO_POINTER (UMEDPT_DTYPE_BF16), test_window_16);
   g_test_add_func ("/swin/plain-norms", test_plain_norms);
   g_test_add_func ("/swin/capped", test_capped);
   g_test_add_func ("/swin/inputs", test_inputs);

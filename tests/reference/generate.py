@@ -30,11 +30,11 @@ SAMPLES = 2048  # at most, of each of F1..F3
 SIZES = [(64, 64), (72, 104), (56, 56), (64, 96), (45, 83), (224, 224), (256, 256), (192, 320)]
 
 
-def micro(affine):
+def micro(affine, window=8):
     norm = partial(nn.LayerNorm, eps=1e-5, elementwise_affine=affine)
     model = tv.SwinTransformer(
         patch_size=[4, 4], embed_dim=32, depths=[2, 2, 2, 2], num_heads=[1, 2, 4, 8],
-        window_size=[8, 8], norm_layer=norm, block=tv.SwinTransformerBlockV2,
+        window_size=[window, window], norm_layer=norm, block=tv.SwinTransformerBlockV2,
         downsample_layer=tv.PatchMergingV2, num_classes=1)
     with torch.no_grad():
         for name, value in model.named_parameters():
@@ -132,6 +132,8 @@ def main():
             add_squeezer(tensors, levels[3])
     levels = pyramid(micro(False), formula.image(3, 64, 96))
     add_pyramid(tensors, "plain/64x96", levels)
+    levels = pyramid(micro(True, 16), formula.image(2, 136, 200))
+    add_pyramid(tensors, "window16/136x200", levels)
     add_pyramid(tensors, "capped/72x104", pyramid(capped(), formula.image(1, 72, 104)))
     path = os.path.join(HERE, "micro.safetensors")
     safetensors_io.save(path, {key: np.ascontiguousarray(value) for key, value in tensors.items()},
