@@ -26,9 +26,10 @@ umedpt_ref_operand (UmedptTensor *tensor, UmedptDtype compute, GError **error)
       error);
   if (!copy)
     return NULL;
-  for (gsize i = 0; i < tensor->n_elements; i++)
-    UMEDPT_F32 (copy)
-    [i] = umedpt_ref_round (umedpt_ref_get (tensor, i), compute);
+  for (gsize i = 0; i < tensor->n_elements; i++) {
+    float value = umedpt_ref_get (tensor, i);
+    UMEDPT_F32 (copy)[i] = umedpt_ref_round (value, compute);
+  }
   return copy;
 }
 
