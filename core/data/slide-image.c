@@ -91,7 +91,7 @@ umedpt_slide_reader_open_image (const char *path, GError **error)
   gboolean png;
   ImageReader *self;
 
-  if (file == NULL) {
+  if (file == NULL || g_mapped_file_get_length (file) == 0) {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_IO,
         "Cannot read the image “%s”.", path);
     return NULL;

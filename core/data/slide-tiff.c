@@ -71,9 +71,13 @@ on_error (TIFF *tiff, void *data, const char *module, const char *format,
     va_list args)
 {
   TiffHandle *handle = data;
+  const char *end;
 
-  if (handle->message[0] == '\0') /* the first is the cause */
-    g_vsnprintf (handle->message, sizeof handle->message, format, args);
+  if (handle->message[0] != '\0') /* the first is the cause */
+    return 1;
+  g_vsnprintf (handle->message, sizeof handle->message, format, args);
+  if (!g_utf8_validate (handle->message, -1, &end))
+    handle->message[end - handle->message] = '\0';
   return 1;
 }
 

@@ -85,7 +85,8 @@ umedpt_slide_reader_set (UmedptSlideReader *reader, const char *name,
     const char *value)
 {
   if (value != NULL)
-    g_hash_table_insert (reader->properties, g_strdup (name), g_strdup (value));
+    g_hash_table_insert (reader->properties, g_strdup (name),
+        g_utf8_make_valid (value, -1));
 }
 
 void

@@ -120,7 +120,7 @@ pack (const guint8 *rgb, int quality, Packed *packed)
     return;
   }
   packed->size = compressBound (TILE_BYTES);
-  packed->data = malloc (packed->size);
+  packed->data = malloc (packed->size); /* like libjpeg; allow: malloc */
   compress2 (packed->data, &packed->size, rgb, TILE_BYTES, 3);
 }
 

@@ -217,8 +217,8 @@ umedpt_tile_reader_next (UmedptTileReader *reader, UmedptTile *tile,
 
   *rgb = NULL;
   g_mutex_lock (&reader->lock);
+  slot = &reader->slots[reader->next_out % reader->n_slots];
   if (!reader->cancelled && reader->next_out < reader->n_tiles) {
-    slot = &reader->slots[reader->next_out % reader->n_slots];
     if (!reader->started && !start (reader, &slot->error))
       slot->ready = TRUE;
     while (!reader->cancelled && !slot->ready)
