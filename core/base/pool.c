@@ -160,7 +160,7 @@ umedpt_pool_new (guint n_workers)
 
   g_return_val_if_fail (n_workers >= 1, NULL);
   if (!pool)
-    g_error ("out of memory for a worker pool");
+    g_error ("out of memory for a worker pool"); /* allow: exit */
   *pool = (UmedptPool){ .n_workers = n_workers };
   g_mutex_init (&pool->job_lock);
   pool->scratch = g_new0 (Scratch, n_workers);

@@ -2,7 +2,7 @@
  *
  * One head of one window of Swin V2's cosine attention (Liu et al. 2022,
  * section 3.2), from q, k, v rows scattered in memory to output rows scattered
- * in memory. Included by kernels.c, once per instruction set.
+ * in memory. Included by kernels.c, once per instruction set (allow: once).
  *
  * q and k are not normalised beforehand: with norms |q_i| and |k_j|,
  *   logit_ij = (q_i . k_j) (scale / |q_i|) (1 / |k_j|) + bias_ij,
