@@ -156,12 +156,10 @@ worker_main (gpointer data)
 UmedptPool *
 umedpt_pool_new (guint n_workers)
 {
-  UmedptPool *pool = aligned_alloc (CACHE_LINE, sizeof *pool);
+  UmedptPool *pool = g_aligned_alloc0 (1, sizeof *pool, CACHE_LINE);
 
   g_return_val_if_fail (n_workers >= 1, NULL);
-  if (!pool)
-    g_error ("out of memory for a worker pool"); /* allow: exit */
-  *pool = (UmedptPool){ .n_workers = n_workers };
+  pool->n_workers = n_workers;
   g_mutex_init (&pool->job_lock);
   pool->scratch = g_new0 (Scratch, n_workers);
   pool->threads = g_new0 (GThread *, n_workers);
@@ -186,7 +184,7 @@ umedpt_pool_free (UmedptPool *pool)
   g_free (pool->scratch);
   g_free (pool->threads);
   g_mutex_clear (&pool->job_lock);
-  free (pool);
+  g_aligned_free (pool);
 }
 
 /* The process's pool, made on first use, as wide as the affinity mask was

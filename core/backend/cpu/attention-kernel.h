@@ -11,6 +11,8 @@
  * keys; eight query rows are carried through logits, softmax and the product
  * with v together, and their 8 L logits never leave the first cache.
  */
+#pragma once
+
 #define HEAD_DIM UMEDPT_HEAD_DIM
 #define ROWS 8 /* query rows carried together */
 
