@@ -88,9 +88,14 @@ on_warning (TIFF *tiff, void *data, const char *module, const char *format,
 {
   TiffHandle *handle = data;
 
-  if (handle->decoding && g_strcmp0 (module, "JPEGLib") == 0) {
+  char text[256];
+
+  if (!handle->decoding || g_strcmp0 (module, "JPEGLib") != 0)
+    return 1;
+  g_vsnprintf (text, sizeof text, format, args);
+  if (strstr (text, "extraneous bytes") == NULL) { /* those are harmless */
     handle->damaged = TRUE;
-    on_error (tiff, data, module, format, args);
+    g_strlcpy (handle->message, text, sizeof handle->message);
   }
   return 1;
 }
@@ -235,7 +240,8 @@ decode_block (TiffReader *self, guint page_index, gint64 bx, gint64 by,
   if (handle == NULL)
     return NULL;
   if (!decode (handle, x, y, w, h, argb)) {
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+    g_set_error (error, UMEDPT_ERROR,
+        handle->damaged ? UMEDPT_ERROR_DATA : UMEDPT_ERROR_FORMAT,
         "Cannot read %d x %d pixels of level %u at (%" G_GINT64_FORMAT
         ", %" G_GINT64_FORMAT ") of “%s”: %s. The file is damaged there.",
         w, h, page_index, x, y, self->parent.path,
@@ -505,8 +511,10 @@ umedpt_slide_reader_open_tiff (const char *path, GError **error)
   self->pages = g_array_new (FALSE, FALSE, sizeof (Page));
   g_array_append_val (self->pages, page);
   read_properties (&self->parent, handle->tiff);
-  /* Two rows of tiles of 256 pixels, so that neighbours find their strips. */
-  self->max_cached = CLAMP (page.width * 512, CACHE_PIXELS, MAX_CACHE_PIXELS);
+  /* Strips: two rows of tiles of 256 pixels, so that neighbours find theirs. */
+  self->max_cached = CACHE_PIXELS;
+  if (page.block_width == page.width)
+    self->max_cached = CLAMP (page.width * 512, CACHE_PIXELS, MAX_CACHE_PIXELS);
   find_levels (self, handle->tiff);
   handle_free (handle);
   for (guint i = 0; i < self->pages->len; i++) {
