@@ -258,8 +258,10 @@ fixture_open (const char *path)
   return slide;
 }
 
-void
-fixture_damage (const char *path, guint directory, guint index, guint8 byte)
+/* Writes @word over a tile, from its middle on if @half. */
+static void
+overwrite (const char *path, guint directory, guint index, gboolean half,
+    const guint8 word[2])
 {
   TIFF *tiff = TIFFOpen (path, "r");
   FILE *file;
@@ -271,12 +273,32 @@ fixture_damage (const char *path, guint directory, guint index, guint8 byte)
   size = TIFFGetStrileByteCount (tiff, index);
   TIFFClose (tiff);
   g_assert_cmpuint (offset, >, 0);
+  if (half) {
+    offset += size / 2;
+    size -= size / 2;
+  }
   file = g_fopen (path, "r+b");
   g_assert_nonnull (file);
   g_assert_cmpint (fseek (file, (long) offset, SEEK_SET), ==, 0);
   for (guint64 i = 0; i < size; i++)
-    fputc (byte, file);
+    fputc (word[i % 2], file);
   fclose (file);
+}
+
+void
+fixture_damage (const char *path, guint directory, guint index, guint8 byte)
+{
+  const guint8 word[2] = { byte, byte };
+
+  overwrite (path, directory, index, FALSE, word);
+}
+
+void
+fixture_cut_jpeg (const char *path, guint directory, guint index)
+{
+  const guint8 end_of_image[2] = { 0xff, 0xd9 };
+
+  overwrite (path, directory, index, TRUE, end_of_image);
 }
 
 void

@@ -54,6 +54,8 @@ UmedptSlide *fixture_open (const char *path);
 /* Overwrites tile or strip @index of directory @directory with @byte. */
 void fixture_damage (const char *path, guint directory, guint index,
     guint8 byte);
+/* Cuts the second half off a JPEG tile, by marks of its end. */
+void fixture_cut_jpeg (const char *path, guint directory, guint index);
 void fixture_truncate (const char *path, double share);
 
 /* A file of the optional real data, or NULL after marking the test skipped. */

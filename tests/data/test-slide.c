@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <glib/gstdio.h>
+#include <openslide.h>
 
 #include "base/error.h"
 #include "data/slide-private.h"
@@ -477,6 +478,72 @@ test_real (void)
   g_assert_cmpuint (umedpt_slide_best_level (slide, 2), ==, 1);
 }
 
+/* At the scale of a level, pixels are those of openslide_read_region() laid on
+ * white, whichever way they came. */
+static void
+compare_openslide (const char *path)
+{
+  enum
+  {
+    SIDE = 200
+  };
+  openslide_t *osr = openslide_open (path);
+  g_autoptr (UmedptSlide) slide = fixture_open (path);
+  g_autofree guint32 *argb = g_new (guint32, SIDE * SIDE);
+  g_autofree guint8 *rgb = g_malloc (SIDE * SIDE * 3);
+  gint64 width, height;
+
+  g_assert_nonnull (osr);
+  openslide_get_level0_dimensions (osr, &width, &height);
+  for (gint32 level = 0; level < openslide_get_level_count (osr); level++)
+    for (gint i = 0; i < 12; i++) {
+      gint64 x = g_test_rand_int_range (-SIDE, (gint32) width);
+      gint64 y = g_test_rand_int_range (-SIDE, (gint32) height);
+      gint worst = 0;
+
+      openslide_read_region (osr, argb, x, y, level, SIDE, SIDE);
+      g_assert_null (openslide_get_error (osr));
+      g_assert_true (umedpt_slide_read (slide, (double) x, (double) y,
+          openslide_get_level_downsample (osr, level), SIDE, SIDE, rgb,
+          SIDE * 3, NULL, NULL, NULL));
+      for (gint k = 0; k < SIDE * SIDE; k++)
+        for (gint c = 0; c < 3; c++) {
+          guint32 p = argb[k];
+          gint want =
+              (gint) MIN ((p >> (16 - 8 * c) & 255) + 255 - (p >> 24), 255);
+
+          worst = MAX (worst, ABS (want - rgb[3 * k + c]));
+        }
+      g_assert_cmpint (worst, ==, 0);
+    }
+  openslide_close (osr);
+}
+
+static void
+test_openslide (void)
+{
+  UmedptSynthOptions options = small_synth ();
+  g_autofree char *lossless = fixture_write_synth ("lossless.tiff", &options);
+  g_autofree char *jpeg = NULL;
+
+  compare_openslide (lossless);
+  options.quality = 80;
+  jpeg = fixture_write_synth ("jpeg.tiff", &options);
+  compare_openslide (jpeg);
+}
+
+static void
+test_real_openslide (void)
+{
+  g_autofree char *cmu = fixture_real ("cmu-1-small-region.svs");
+  g_autofree char *tcga = cmu != NULL ? fixture_real ("tcga-jp2k.svs") : NULL;
+
+  if (cmu != NULL)
+    compare_openslide (cmu);
+  if (tcga != NULL)
+    compare_openslide (tcga);
+}
+
 static void
 test_real_broken (void)
 {
@@ -508,7 +575,9 @@ main (int argc, char **argv)
   g_test_add_func ("/slide/refused", test_refused);
   g_test_add_func ("/slide/truncated", test_truncated);
   g_test_add_func ("/slide/damaged-strip", test_damaged_strip);
+  g_test_add_func ("/slide/openslide", test_openslide);
   g_test_add_func ("/slide/real", test_real);
+  g_test_add_func ("/slide/real-openslide", test_real_openslide);
   g_test_add_func ("/slide/real-broken", test_real_broken);
   status = g_test_run ();
   fixture_remove ();
