@@ -15,7 +15,7 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Memory tests in valgrind, of code that reads what strangers write.
-valgrind_tests=(safetensors description tensor features slide tiles preprocess)
+valgrind_tests=(safetensors description tensor features slide preprocess)
 
 usage() {
   cat <<'END'
