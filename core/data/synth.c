@@ -339,7 +339,9 @@ open_levels (Writer *writer, GError **error)
         return FALSE;
       }
     }
-    if (MAX (w, h) <= SMALLEST || MIN (w, h) < 2)
+    /* OpenSlide 3.4.1 shifts a level that is lower than one tile, by what is
+     * missing. */
+    if (MAX (w, h) <= SMALLEST || MIN (w, h) / 2 < TILE)
       break;
     w /= 2;
     h /= 2;

@@ -22,7 +22,7 @@ small_synth (void)
   UmedptSynthOptions options = UMEDPT_SYNTH_OPTIONS_INIT;
 
   options.width = 1301;
-  options.height = 1000;
+  options.height = 1100;
   options.mpp = 0.5;
   options.quality = 0;
   return options;
@@ -154,8 +154,8 @@ test_split (void)
 
   fixture_write_png (path, w, h, rgba);
   slide = fixture_open (path);
-  compare_naive (slide, rgba, w, h, 3.5, 2.25, 73.1, 0.51);
-  compare_naive (slide, rgba, w, h, -100, -200, 125, 0.51);
+  compare_naive (slide, rgba, w, h, 3.5, 2.25, 52.3, 0.51);
+  compare_naive (slide, rgba, w, h, -100, -200, 55, 0.51);
 }
 
 static void
@@ -232,9 +232,9 @@ test_levels (void)
   g_assert_cmpuint (umedpt_slide_get_n_levels (slide), ==, 3);
   level = umedpt_slide_get_level (slide, 2);
   g_assert_cmpint (level->width, ==, 325);
-  g_assert_cmpint (level->height, ==, 250);
+  g_assert_cmpint (level->height, ==, 275);
   g_assert_cmpfloat_with_epsilon (level->downsample,
-      (1301 / 325.0 + 1000 / 250.0) / 2, 1e-12);
+      (1301 / 325.0 + 1100 / 275.0) / 2, 1e-12);
   g_assert_cmpuint (umedpt_slide_best_level (slide, 0.25), ==, 0);
   g_assert_cmpuint (umedpt_slide_best_level (slide, 1), ==, 0);
   g_assert_cmpuint (umedpt_slide_best_level (slide, 1.99), ==, 0);
@@ -514,6 +514,9 @@ compare_openslide (const char *path)
 
           worst = MAX (worst, ABS (want - rgb[3 * k + c]));
         }
+      g_test_message ("level %d at (%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
+                      "): worst %d",
+          level, x, y, worst);
       g_assert_cmpint (worst, ==, 0);
     }
   openslide_close (osr);
