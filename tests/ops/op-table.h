@@ -47,6 +47,7 @@ struct _OpRow
   /* largest relative L2 error: products in f32, and in bf16 */
   double tolerance, tolerance_bf16;
   float amplitude, offset; /* of src: uniform in offset ± amplitude */
+  gboolean left_to_ref; /* the cpu backend has no kernel for this shape */
 };
 
 extern const OpKind kind_convert, kind_activate, kind_layer_norm,

@@ -97,27 +97,14 @@ make_primitives (ConvJob *job, GError **error)
   return packed != NULL;
 }
 
-gboolean
-umedpt_cpu_conv2d (UmedptBackend *backend, const UmedptConv2dArgs *args,
-    GError **error)
+/* With maps in types that oneDNN takes. */
+static gboolean
+run_conv (const UmedptConv2dArgs *args, GError **error)
 {
   const gint64 *d = args->dst->shape;
   ConvJob job = { .args = args, .bias = umedpt_f32_or_null (args->bias) };
   g_autofree UmedptPrimitive **primitives = NULL;
 
-  if (!umedpt_cpu_check_compute (args->compute, error))
-    return FALSE;
-  if (args->src->dtype != args->compute ||
-      (args->compute == UMEDPT_DTYPE_F32 &&
-          args->dst->dtype != UMEDPT_DTYPE_F32)) {
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED,
-        "a convolution in %s from %s to %s has no kernel; convert first.",
-        umedpt_dtype_name (args->compute), umedpt_dtype_name (args->src->dtype),
-        umedpt_dtype_name (args->dst->dtype));
-    return FALSE;
-  }
-  if (args->dst->n_elements == 0)
-    return TRUE;
   job.band_rows = CLAMP (WANTED_PIXELS / d[2], 1, d[1]);
   job.bands = (d[1] + job.band_rows - 1) / job.band_rows;
   job.primitives = primitives = g_new0 (UmedptPrimitive *, job.bands);
@@ -125,4 +112,43 @@ umedpt_cpu_conv2d (UmedptBackend *backend, const UmedptConv2dArgs *args,
     return FALSE;
   return umedpt_cpu_run ((guint) (d[0] * job.bands), conv_chunk, &job,
       &job.failed, error);
+}
+
+static gboolean
+convert (UmedptBackend *backend, UmedptTensor *src, UmedptTensor *dst,
+    GError **error)
+{
+  const UmedptConvertArgs args = { src, dst };
+
+  return umedpt_cpu_convert (backend, &args, error);
+}
+
+/* oneDNN takes maps in the compute type, and writes bf16 only from bf16; other
+ * combinations go through a converted copy. */
+gboolean
+umedpt_cpu_conv2d (UmedptBackend *backend, const UmedptConv2dArgs *args,
+    GError **error)
+{
+  g_autoptr (UmedptTensor) src = NULL, dst = NULL;
+  UmedptConv2dArgs inner = *args;
+
+  if (!umedpt_cpu_check_compute (args->compute, error))
+    return FALSE;
+  if (args->dst->n_elements == 0)
+    return TRUE;
+  if (args->src->dtype != args->compute) {
+    inner.src = src =
+        umedpt_tensor_new (args->compute, 4, args->src->shape, error);
+    if (!src || !convert (backend, args->src, src, error))
+      return FALSE;
+  }
+  if (args->compute == UMEDPT_DTYPE_F32 &&
+      args->dst->dtype != UMEDPT_DTYPE_F32) {
+    inner.dst = dst =
+        umedpt_tensor_new (UMEDPT_DTYPE_F32, 4, args->dst->shape, error);
+    if (!dst)
+      return FALSE;
+  }
+  return run_conv (&inner, error) &&
+      (!dst || convert (backend, dst, args->dst, error));
 }
