@@ -14,6 +14,9 @@
 
 #include "base/error.h"
 
+G_DEFINE_BOXED_TYPE (UmedptDescription, umedpt_description,
+    umedpt_description_copy, umedpt_description_free)
+
 typedef struct
 {
   const char *name;

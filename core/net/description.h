@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <glib-object.h>
+
 #include "base/macros.h"
 
 G_BEGIN_DECLS
@@ -83,6 +85,11 @@ typedef struct
   char *training; /* (nullable) JSON object: training record */
   char *source; /* (nullable) where the weights come from */
 } UmedptDescription;
+
+#define UMEDPT_TYPE_DESCRIPTION (umedpt_description_get_type ())
+
+UMEDPT_API
+GType umedpt_description_get_type (void);
 
 /* Names: swinv2-nano, -tiny, -small, -base, -large. NULL + SETTINGS lists
  * them. */
