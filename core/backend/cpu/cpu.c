@@ -11,13 +11,16 @@
 
 #define MAX_CHUNK 128 /* rows; at 64 oneDNN is at its peak, at 32 near it */
 #define MIN_CHUNK 32
-#define WANTED_CHUNKS 8
+#define CHUNKS_PER_WORKER 2
 
-/* Chunks as large as leave WANTED_CHUNKS of them, within the limits. */
+/* As large as leaves every worker CHUNKS_PER_WORKER, within the limits: each
+ * chunk reads all weights once. A row's result does not depend on its chunk. */
 UmedptRows
 umedpt_rows_split (gint64 rows)
 {
-  gint64 size = CLAMP (rows / WANTED_CHUNKS, MIN_CHUNK, MAX_CHUNK);
+  guint workers = umedpt_pool_get_n_workers (umedpt_pool_get_default ());
+  gint64 wanted = workers == 1 ? 1 : workers * CHUNKS_PER_WORKER;
+  gint64 size = CLAMP (rows / wanted, MIN_CHUNK, MAX_CHUNK);
   gint64 n = MAX ((rows + size - 1) / size, 1);
 
   size = MAX ((rows + n - 1) / n, 1);
