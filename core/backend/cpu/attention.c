@@ -6,12 +6,16 @@
  * and some of its heads, so that even a map of one window keeps every worker
  * busy.
  */
+#include <math.h>
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
 
 #define MAX_TOKENS 256 /* window 16 */
 #define WANTED_CHUNKS 16
+/* Logits of one row that lie closer together than this need no maximum: masked
+ * ones (another 100 below) still vanish beside them in f32. */
+#define MAX_SPREAD 60
 
 typedef struct
 {
@@ -21,6 +25,7 @@ typedef struct
   gint64 shift_y, shift_x; /* after suppression */
   gint64 heads_per_chunk, chunks_per_window;
   gconstpointer padding; /* a pixel's 3C values for pixels beyond the map */
+  const float *largest, *smallest; /* bias of each head */
   gsize element;
   atomic_int failed;
 } AttentionJob;
@@ -111,12 +116,35 @@ attention_chunk (gpointer data, guint worker, guint chunk)
   for (gint64 h = first; h < end; h++) {
     head.bias = UMEDPT_F32 (args->position_bias) + h * L * L;
     head.scale = UMEDPT_F32 (args->scale)[h];
+    head.bound = fabsf (head.scale) + job->largest[h];
+    head.exact = 2 * fabsf (head.scale) + job->largest[h] - job->smallest[h] >
+        MAX_SPREAD;
     if (job->element == 2)
       kernels->attention_bf16 (&head);
     else
       kernels->attention_f32 (&head);
     advance (&table, L, UMEDPT_HEAD_DIM * job->element);
   }
+}
+
+/* The range of each head's bias, from which the kernel bounds its logits. */
+static float *
+measure_bias (const UmedptWindowAttentionArgs *args)
+{
+  const gint64 n = args->window * args->window * args->window * args->window;
+  float *range = g_new (float, 2 * args->heads);
+
+  for (gint64 h = 0; h < args->heads; h++) {
+    const float *bias = UMEDPT_F32 (args->position_bias) + h * n;
+    float largest = bias[0], smallest = bias[0];
+    for (gint64 i = 1; i < n; i++) {
+      largest = MAX (largest, bias[i]);
+      smallest = MIN (smallest, bias[i]);
+    }
+    range[h] = largest;
+    range[args->heads + h] = smallest;
+  }
+  return range;
 }
 
 static gboolean
@@ -158,6 +186,7 @@ umedpt_cpu_window_attention (UmedptBackend *backend,
     .cols = (shape[2] + window - 1) / window,
     .element = umedpt_dtype_size (args->qkv->dtype) };
   g_autofree char *padding = NULL;
+  g_autofree float *bias_range = NULL;
   gint64 windows = shape[0] * job.rows * job.cols;
 
   if (!check_supported (args, C, error))
@@ -173,6 +202,9 @@ umedpt_cpu_window_attention (UmedptBackend *backend,
   else
     memcpy (padding, args->qkv_bias->data, 3 * C * sizeof (float));
   job.padding = padding;
+  bias_range = measure_bias (args);
+  job.largest = bias_range;
+  job.smallest = bias_range + args->heads;
   job.chunks_per_window =
       CLAMP ((WANTED_CHUNKS + windows - 1) / windows, 1, args->heads);
   job.heads_per_chunk =

@@ -24,12 +24,15 @@ typedef struct
   const gint32 *region; /* (nullable) [L]; NULL: no pair is masked */
   const float *bias; /* [L, L] */
   float scale;
+  float bound; /* no logit is larger: scale + the largest bias */
+  gboolean exact; /* logits may lie so far below the bound that exp
+                     (l - bound) vanishes: find each row's maximum first */
   float *scratch; /* UMEDPT_ATTENTION_SCRATCH (L) floats, aligned */
 } UmedptAttentionHead;
 
-/* k transposed, v packed, norms, and 8 rows of logits and probabilities */
+/* q or k transposed, v packed, both norms, and 8 rows of probabilities */
 #define UMEDPT_ATTENTION_SCRATCH(L) \
-  ((gsize) (L) * (2 * UMEDPT_HEAD_DIM + 2 + 16) + 64)
+  ((gsize) (L) * (2 * UMEDPT_HEAD_DIM + 2 + 8) + 64)
 
 typedef struct
 {
