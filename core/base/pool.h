@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The worker pool: one per process, as wide as the affinity mask. A job is a
- * number of chunks whose sizes depend on the shapes alone; idle workers claim
+ * number of chunks that are the same in every run; idle workers claim
  * the next chunk, so a worker that lost its core to a neighbour delays one
  * chunk and not half the job, and results do not depend on who computed what.
  */

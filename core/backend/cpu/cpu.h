@@ -16,7 +16,8 @@
 G_BEGIN_DECLS
 
 /* Rows cut into chunks of equal size (the last may be smaller). The size
- * depends on the number of rows alone: results do not depend on the threads. */
+ * depends on the number of rows and of workers; the result of a row depends on
+ * neither. */
 typedef struct
 {
   gint64 rows; /* in all */
