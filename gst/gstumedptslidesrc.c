@@ -75,11 +75,10 @@ struct _GstUmedptSlideSrc
   /* streaming thread only */
   guint64 next; /* index of the next tile */
   gboolean initial; /* the seek that every source starts with */
-  gboolean started; /* the base class has pushed the segment */
+  gboolean started; /* a buffer, and with it the segment, was sent */
   gboolean slide_sent;
   gboolean copy_rows; /* downstream wants GStreamer's row padding */
   GstVideoInfo info;
-  GQueue pending; /* of GstEvent, to go before the next buffer */
 
   guint64 n_pushed, n_bad; /* under the object lock */
 };
@@ -266,7 +265,6 @@ gst_umedpt_slide_src_stop (GstBaseSrc *base)
   GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
 
   gst_umedpt_slide_src_close_reader (self);
-  g_queue_clear_full (&self->pending, (GDestroyNotify) gst_event_unref);
   g_clear_object (&self->plan);
   g_clear_pointer (&self->name, g_free);
   return TRUE;
@@ -386,16 +384,19 @@ gst_umedpt_slide_src_make_buffer (GstUmedptSlideSrc *self,
   return buffer;
 }
 
-/* What those downstream need to know before the first tile. */
+/* What those downstream need to know before the first tile. Stream-start and
+ * caps are out; the segment follows with the first buffer. */
 static void
-gst_umedpt_slide_src_queue_slide (GstUmedptSlideSrc *self)
+gst_umedpt_slide_src_push_slide (GstUmedptSlideSrc *self)
 {
+  GstPad *pad = GST_BASE_SRC_PAD (self);
+
   if (self->slide_sent)
     return;
   self->slide_sent = TRUE;
-  g_queue_push_tail (&self->pending,
+  gst_pad_push_event (pad,
       gst_umedpt_event_new_slide (self->plan, self->start_index));
-  g_queue_push_tail (&self->pending,
+  gst_pad_push_event (pad,
       gst_event_new_tag (gst_tag_list_new (GST_TAG_TITLE, self->name, NULL)));
 }
 
@@ -408,7 +409,7 @@ gst_umedpt_slide_src_bad_tile (GstUmedptSlideSrc *self, const UmedptTile *tile,
   GST_OBJECT_LOCK (self);
   n_bad = ++self->n_bad;
   GST_OBJECT_UNLOCK (self);
-  g_queue_push_tail (&self->pending,
+  gst_pad_push_event (GST_BASE_SRC_PAD (self),
       gst_umedpt_event_new_bad_tile (tile, error->message));
   GST_WARNING_OBJECT (self,
       "tile %" G_GUINT64_FORMAT " at %" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
@@ -422,34 +423,18 @@ gst_umedpt_slide_src_bad_tile (GstUmedptSlideSrc *self, const UmedptTile *tile,
         (NULL));
 }
 
-/* Events go out behind the segment and before the buffer that create() is
- * about to return: the base class does that with what it is sent. */
-static void
-gst_umedpt_slide_src_hand_events (GstUmedptSlideSrc *self)
-{
-  GstElementClass *element = GST_ELEMENT_GET_CLASS (self);
-  GstEvent *event = NULL;
-
-  while ((event = g_queue_pop_head (&self->pending)))
-    element->send_event (GST_ELEMENT (self), event);
-  self->started = TRUE;
-}
-
-/* At the end no buffer follows; nor has a segment gone out if there was no
+/* No buffer follows; nor has the base class pushed a segment if there was no
  * tile at all. */
 static void
 gst_umedpt_slide_src_end (GstUmedptSlideSrc *self)
 {
   GstBaseSrc *base = GST_BASE_SRC (self);
-  GstEvent *event = NULL;
   guint64 n_bad = 0;
 
   if (!self->started)
     gst_pad_push_event (GST_BASE_SRC_PAD (base),
         gst_event_new_segment (&base->segment));
   self->started = TRUE;
-  while ((event = g_queue_pop_head (&self->pending)))
-    gst_pad_push_event (GST_BASE_SRC_PAD (base), event);
   GST_OBJECT_LOCK (self);
   n_bad = self->n_bad;
   GST_OBJECT_UNLOCK (self);
@@ -481,7 +466,7 @@ gst_umedpt_slide_src_create (GstPushSrc *push, GstBuffer **out)
 {
   GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (push);
 
-  gst_umedpt_slide_src_queue_slide (self);
+  gst_umedpt_slide_src_push_slide (self);
   while (TRUE) {
     UmedptTileReader *reader = gst_umedpt_slide_src_get_reader (self);
     UmedptTile tile = { 0 };
@@ -493,7 +478,7 @@ gst_umedpt_slide_src_create (GstPushSrc *push, GstBuffer **out)
     switch (umedpt_tile_reader_next (reader, &tile, &pixels, &error)) {
       case UMEDPT_TILE_OK:
         self->next = tile.index + 1;
-        gst_umedpt_slide_src_hand_events (self);
+        self->started = TRUE;
         *out = gst_umedpt_slide_src_make_buffer (self, &tile, pixels);
         GST_OBJECT_LOCK (self);
         self->n_pushed++;
@@ -539,7 +524,6 @@ gst_umedpt_slide_src_do_seek (GstBaseSrc *base, GstSegment *segment)
     self->next = segment->position / GST_SECOND;
   }
   gst_umedpt_slide_src_close_reader (self);
-  g_queue_clear_full (&self->pending, (GDestroyNotify) gst_event_unref);
   self->started = self->slide_sent = FALSE;
   segment->duration = self->n_tiles * GST_SECOND;
   GST_DEBUG_OBJECT (self, "go on with tile %" G_GUINT64_FORMAT, self->next);
@@ -633,6 +617,5 @@ gst_umedpt_slide_src_init (GstUmedptSlideSrc *self)
 {
   gst_umedpt_slide_settings_init (&self->settings);
   g_mutex_init (&self->reader_lock);
-  g_queue_init (&self->pending);
   gst_base_src_set_format (GST_BASE_SRC (self), GST_FORMAT_TIME);
 }
