@@ -370,18 +370,20 @@ gst_umedpt_slide_sink_bad_tile (GstUmedptSlideSink *self, const GstStructure *s)
 static void
 report (GstUmedptSlideSink *self, guint64 rows, guint64 expected)
 {
+  g_autofree char *text = NULL;
+
   gst_element_post_message (GST_ELEMENT (self),
       gst_message_new_element (GST_OBJECT (self),
           gst_structure_new ("umedpt-features-written", "path", G_TYPE_STRING,
               self->path, "rows", G_TYPE_UINT64, rows, "bad-tiles",
               G_TYPE_UINT64, self->n_bad, "expected", G_TYPE_UINT64, expected,
               NULL)));
-  GST_ELEMENT_INFO (self, RESOURCE, WRITE,
-      ("Features of %" G_GUINT64_FORMAT
-       " tiles are written to '%s'; %" G_GUINT64_FORMAT
-       " tiles could not be read.",
-          rows, self->path, self->n_bad),
-      (NULL));
+  text = g_strdup_printf ("Features of %" G_GUINT64_FORMAT
+                          " tiles are written to '%s'; %" G_GUINT64_FORMAT
+                          " tiles could not be read.",
+      rows, self->path, self->n_bad);
+  /* gst-launch-1.0 shows only the second text of an INFO */
+  GST_ELEMENT_INFO (self, RESOURCE, WRITE, ("%s", text), ("%s", text));
   if (rows + self->n_bad != expected)
     GST_ELEMENT_WARNING (self, STREAM, FAILED,
         ("'%s' is not complete: of %" G_GUINT64_FORMAT
