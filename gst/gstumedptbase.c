@@ -187,6 +187,7 @@ gst_umedpt_base_start (GstBaseTransform *trans)
   GST_OBJECT_UNLOCK (self);
   priv->frames = g_new0 (GstVideoFrame, priv->capacity);
   priv->images = g_new0 (UmedptImage, priv->capacity);
+  priv->waiting = g_new0 (GstUmedptWaiting, priv->capacity);
   priv->timer = gst_umedpt_timer_new (gst_umedpt_batch_timeout, self);
   priv->flow = GST_FLOW_OK;
   priv->model_sent = FALSE;
@@ -211,6 +212,7 @@ gst_umedpt_base_stop (GstBaseTransform *trans)
   gst_umedpt_batch_drop (self);
   g_clear_pointer (&priv->frames, g_free);
   g_clear_pointer (&priv->images, g_free);
+  g_clear_pointer (&priv->waiting, g_free);
   g_clear_object (&priv->session);
   return TRUE;
 }
@@ -627,7 +629,6 @@ gst_umedpt_base_init (GstUmedptBase *self)
   priv->frame_duration = priv->announced = priv->earliest = GST_CLOCK_TIME_NONE;
   priv->cancellable = g_cancellable_new ();
   g_queue_init (&priv->ready);
-  g_queue_init (&priv->waiting);
   /* never passthrough: buffers get metas, so they must be writable */
   gst_base_transform_set_in_place (GST_BASE_TRANSFORM (self), TRUE);
   gst_base_transform_set_passthrough (GST_BASE_TRANSFORM (self), FALSE);

@@ -13,6 +13,13 @@
 
 G_BEGIN_DECLS
 
+/* A frame of the batch that is being filled. */
+typedef struct
+{
+  GstBuffer *buffer;
+  gboolean skip; /* passes without inference: late, or a gap */
+} GstUmedptWaiting;
+
 typedef struct
 {
   /* properties, under the object lock */
@@ -33,12 +40,13 @@ typedef struct
   guint capacity; /* batch-size as it was at the start */
   GstVideoFrame *frames; /* [capacity] */
   UmedptImage *images; /* [capacity] */
+  GstUmedptWaiting *waiting; /* [capacity] */
 
   /* under the stream lock */
   GstVideoInfo info;
   GQueue ready; /* of GstBuffer: done, to be pushed in this order */
-  GQueue waiting; /* of GstBuffer: the batch that is being filled */
-  guint64 skips; /* how many of the waiting pass without inference */
+  guint n_waiting;
+  guint n_skipped; /* of the waiting */
   gboolean model_sent;
   gboolean peer_reads_video_meta;
   GstFlowReturn flow; /* of a push that had nobody to return it to */

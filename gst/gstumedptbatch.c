@@ -11,15 +11,10 @@
  */
 #include "gstumedptbaseprivate.h"
 #include "gstumedpterror.h"
+#include "gstumedptevents.h"
 
 GST_DEBUG_CATEGORY_EXTERN (gst_umedpt_base_debug);
 #define GST_CAT_DEFAULT gst_umedpt_base_debug
-
-/* Marks a waiting buffer that passes without inference, in its queue node's
- * pointer; buffers are aligned, so the lowest bit is free. */
-#define SKIP_BIT ((guintptr) 1)
-#define WAITING_BUFFER(p) ((GstBuffer *) ((guintptr) (p) & ~SKIP_BIT))
-#define WAITING_SKIPPED(p) (((guintptr) (p) &SKIP_BIT) != 0)
 
 static UmedptPixels
 pixels_of (GstVideoFormat format)
@@ -93,12 +88,12 @@ static gboolean
 map_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint *n)
 {
   *n = 0;
-  for (GList *l = priv->waiting.head; l; l = l->next) {
+  for (guint i = 0; i < priv->n_waiting; i++) {
     GstVideoFrame *frame = &priv->frames[*n];
 
-    if (WAITING_SKIPPED (l->data))
+    if (priv->waiting[i].skip)
       continue;
-    if (!gst_video_frame_map (frame, &priv->info, WAITING_BUFFER (l->data),
+    if (!gst_video_frame_map (frame, &priv->info, priv->waiting[i].buffer,
             GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
       unmap_frames (priv, *n);
       GST_ELEMENT_ERROR (self, STREAM, FAILED,
@@ -177,27 +172,27 @@ static void
 finish_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv)
 {
   gboolean post = FALSE;
-  gpointer entry = NULL;
-  guint i = 0;
+  guint result = 0;
 
   GST_OBJECT_LOCK (self);
   post = priv->post_messages;
   GST_OBJECT_UNLOCK (self);
-  while ((entry = g_queue_pop_head (&priv->waiting))) {
-    GstBuffer *buffer = WAITING_BUFFER (entry);
+  for (guint i = 0; i < priv->n_waiting; i++) {
+    GstBuffer *buffer = priv->waiting[i].buffer;
 
-    if (!WAITING_SKIPPED (entry)) {
+    if (!priv->waiting[i].skip) {
       /* others may hold the frame: the result goes on a copy that shares its
        * pixels */
       buffer = gst_buffer_make_writable (buffer);
-      GST_UMEDPT_BASE_GET_CLASS (self)->attach (self, priv->session, i, buffer);
+      GST_UMEDPT_BASE_GET_CLASS (self)->attach (self, priv->session, result,
+          buffer);
       if (post)
-        post_result (self, priv, i, buffer);
-      i++;
+        post_result (self, priv, result, buffer);
+      result++;
     }
     g_queue_push_tail (&priv->ready, buffer);
   }
-  priv->skips = 0;
+  priv->n_waiting = priv->n_skipped = 0;
 }
 
 static GstFlowReturn
@@ -216,6 +211,9 @@ run_batch (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstClockTime *took)
     finish_frames (self, priv);
   else
     gst_umedpt_batch_drop (self);
+  if (flow == GST_FLOW_ERROR)
+    gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
+        gst_umedpt_event_new_failed ());
   return flow;
 }
 
@@ -255,6 +253,7 @@ take_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer)
 {
   gboolean gap = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
   gboolean late = !gap && is_late (self, priv, buffer);
+  gboolean skip = gap || late;
   GstClockTime wait = GST_CLOCK_TIME_NONE;
 
   if (late)
@@ -264,10 +263,9 @@ take_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer)
   priv->stats.skipped_gap += gap;
   GST_OBJECT_UNLOCK (self);
 
-  g_queue_push_tail (&priv->waiting,
-      (gpointer) ((guintptr) buffer | (gap || late ? SKIP_BIT : 0)));
-  priv->skips += gap || late;
-  if (priv->waiting.length == 1 && priv->capacity > 1) {
+  priv->waiting[priv->n_waiting++] = (GstUmedptWaiting){ buffer, skip };
+  priv->n_skipped += skip;
+  if (priv->n_waiting == 1 && priv->capacity > 1) {
     wait = longest_wait (self, priv);
     if (GST_CLOCK_TIME_IS_VALID (wait))
       gst_umedpt_timer_arm (priv->timer, wait);
@@ -311,8 +309,8 @@ gst_umedpt_batch_submit (GstBaseTransform *trans, gboolean is_discont,
 static gboolean
 batch_is_complete (GstUmedptBasePrivate *priv)
 {
-  return priv->waiting.length >= priv->capacity ||
-      (priv->waiting.length > 0 && priv->skips == priv->waiting.length);
+  return priv->n_waiting >= priv->capacity ||
+      (priv->n_waiting > 0 && priv->n_skipped == priv->n_waiting);
 }
 
 GstFlowReturn
@@ -347,7 +345,7 @@ gst_umedpt_batch_drain (GstUmedptBase *self)
   GstClockTime took = 0;
   GstBuffer *buffer = NULL;
 
-  if (priv->waiting.length)
+  if (priv->n_waiting > 0)
     flow = run_batch (self, priv, &took);
   while (flow == GST_FLOW_OK && (buffer = g_queue_pop_head (&priv->ready))) {
     GST_OBJECT_LOCK (self);
@@ -367,15 +365,15 @@ void
 gst_umedpt_batch_drop (GstUmedptBase *self)
 {
   GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
-  gpointer entry = NULL;
+  GstBuffer *buffer = NULL;
 
   if (priv->timer)
     gst_umedpt_timer_disarm (priv->timer);
-  while ((entry = g_queue_pop_head (&priv->ready)))
-    gst_buffer_unref (entry);
-  while ((entry = g_queue_pop_head (&priv->waiting)))
-    gst_buffer_unref (WAITING_BUFFER (entry));
-  priv->skips = 0;
+  while ((buffer = g_queue_pop_head (&priv->ready)))
+    gst_buffer_unref (buffer);
+  for (guint i = 0; i < priv->n_waiting; i++)
+    gst_buffer_unref (priv->waiting[i].buffer);
+  priv->n_waiting = priv->n_skipped = 0;
 }
 
 void
@@ -388,7 +386,7 @@ gst_umedpt_batch_timeout (gpointer data)
   GST_PAD_STREAM_LOCK (pad);
   if (gst_umedpt_timer_take (priv->timer)) {
     GST_DEBUG_OBJECT (self, "waited long enough, running %u of %u",
-        priv->waiting.length, priv->capacity);
+        priv->n_waiting, priv->capacity);
     gst_umedpt_batch_drain (self);
   }
   GST_PAD_STREAM_UNLOCK (pad);

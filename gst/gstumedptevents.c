@@ -71,3 +71,10 @@ gst_umedpt_event_new_bad_tile (const UmedptTile *tile, const char *reason)
           tile->index, "x", G_TYPE_INT64, tile->x, "y", G_TYPE_INT64, tile->y,
           "reason", G_TYPE_STRING, reason, NULL));
 }
+
+GstEvent *
+gst_umedpt_event_new_failed (void)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+      gst_structure_new_empty (GST_UMEDPT_EVENT_FAILED));
+}

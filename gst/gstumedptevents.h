@@ -11,6 +11,8 @@
  *   dim (uint, length of the embedding).
  * "umedpt-bad-tile", serialized, in the place of the tile that could not be
  *   read: index (uint64), x, y (int64, level 0), reason (string).
+ * "umedpt-failed", serialized: an inference element has given up, with an
+ *   ERROR on the bus; the EOS that sources push after that ends nothing whole.
  */
 #pragma once
 
@@ -23,6 +25,7 @@ G_BEGIN_DECLS
 #define GST_UMEDPT_EVENT_SLIDE "umedpt-slide"
 #define GST_UMEDPT_EVENT_MODEL "umedpt-model"
 #define GST_UMEDPT_EVENT_BAD_TILE "umedpt-bad-tile"
+#define GST_UMEDPT_EVENT_FAILED "umedpt-failed"
 
 /* The slide's name in results: the file's without folder and extension.
  * (transfer full) */
@@ -34,5 +37,6 @@ GstEvent *gst_umedpt_event_new_model (const char *tensor, const char *arch,
     const char *hash, guint dim);
 GstEvent *gst_umedpt_event_new_bad_tile (const UmedptTile *tile,
     const char *reason);
+GstEvent *gst_umedpt_event_new_failed (void);
 
 G_END_DECLS

@@ -6,7 +6,12 @@
  * file gets its name at EOS; what is stopped earlier leaves nothing behind.
  *
  * A flushing seek voids what came before, as everywhere in GStreamer: the file
- * is begun anew and holds what follows the seek.
+ * is begun anew and holds what follows the seek. After EOS the file is there,
+ * and whether another may replace it is up to overwrite, as ever.
+ *
+ * After an error, sources push EOS as if all was well. So the sink remembers
+ * its own errors, and hears of the inference element's ("umedpt-failed"), lest
+ * half a file be completed.
  */
 
 /**
@@ -48,9 +53,10 @@ struct _GstUmedptSlideSink
   char *location;
   gboolean overwrite;
 
-  /* streaming thread, from start() to stop() */
+  /* from READY to PAUSED and back; in between, the streaming thread's */
   char *path; /* location as it was at the start */
   gboolean replace;
+  gboolean failed; /* nothing is completed any more */
   GstStructure *slide; /* (nullable) of the "umedpt-slide" event */
   GstStructure *model; /* (nullable) of the "umedpt-model" event */
   UmedptFeatureWriter *writer; /* from the first tile on */
@@ -246,9 +252,8 @@ check_location (const char *path, gboolean replace, GError **error)
 }
 
 static gboolean
-gst_umedpt_slide_sink_start (GstBaseSink *base)
+gst_umedpt_slide_sink_prepare (GstUmedptSlideSink *self)
 {
-  GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (base);
   g_autoptr (GError) error = NULL;
 
   GST_OBJECT_LOCK (self);
@@ -256,6 +261,7 @@ gst_umedpt_slide_sink_start (GstBaseSink *base)
   self->replace = self->overwrite;
   GST_OBJECT_UNLOCK (self);
   self->n_bad = 0;
+  self->failed = FALSE;
   if (check_location (self->path, self->replace, &error))
     return TRUE;
   g_clear_pointer (&self->path, g_free);
@@ -263,11 +269,9 @@ gst_umedpt_slide_sink_start (GstBaseSink *base)
   return FALSE;
 }
 
-static gboolean
-gst_umedpt_slide_sink_stop (GstBaseSink *base)
+static void
+gst_umedpt_slide_sink_reset (GstUmedptSlideSink *self)
 {
-  GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (base);
-
   if (self->writer)
     GST_INFO_OBJECT (self, "stopped before the end; %s is not written",
         self->path);
@@ -275,7 +279,27 @@ gst_umedpt_slide_sink_stop (GstBaseSink *base)
   g_clear_pointer (&self->slide, gst_structure_free);
   g_clear_pointer (&self->model, gst_structure_free);
   g_clear_pointer (&self->path, g_free);
-  return TRUE;
+}
+
+/* Not start() and stop(): GstBaseSink calls them between NULL and READY, where
+ * properties may still change and a second run begins without them. */
+static GstStateChangeReturn
+gst_umedpt_slide_sink_change_state (GstElement *element,
+    GstStateChange transition)
+{
+  GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (element);
+  GstStateChangeReturn result = GST_STATE_CHANGE_FAILURE;
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED &&
+      !gst_umedpt_slide_sink_prepare (self))
+    return GST_STATE_CHANGE_FAILURE;
+  result = GST_ELEMENT_CLASS (gst_umedpt_slide_sink_parent_class)
+               ->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
+      (transition == GST_STATE_CHANGE_READY_TO_PAUSED &&
+          result == GST_STATE_CHANGE_FAILURE))
+    gst_umedpt_slide_sink_reset (self);
+  return result;
 }
 
 /* --- tiles -------------------------------------------------------------- */
@@ -327,6 +351,9 @@ gst_umedpt_slide_sink_render (GstBaseSink *base, GstBuffer *buffer)
       gst_buffer_get_umedpt_tensor_meta (buffer, GST_UMEDPT_TENSOR_EMBEDDING);
   g_autoptr (GError) error = NULL;
 
+  if (self->failed)
+    return GST_FLOW_ERROR;
+  self->failed = TRUE;
   if (!tile || !self->slide) {
     GST_ELEMENT_ERROR (self, STREAM, FORMAT,
         ("A picture without a place on a slide has arrived; the pipeline "
@@ -341,8 +368,10 @@ gst_umedpt_slide_sink_render (GstBaseSink *base, GstBuffer *buffer)
         ("no GstUmedptTensorMeta '%s'", GST_UMEDPT_TENSOR_EMBEDDING));
     return GST_FLOW_ERROR;
   }
-  if (gst_umedpt_slide_sink_append (self, tile, meta, &error))
+  if (gst_umedpt_slide_sink_append (self, tile, meta, &error)) {
+    self->failed = FALSE;
     return GST_FLOW_OK;
+  }
   GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_WRITING);
   return GST_FLOW_ERROR;
 }
@@ -354,9 +383,10 @@ gst_umedpt_slide_sink_bad_tile (GstUmedptSlideSink *self, const GstStructure *s)
 {
   g_autoptr (GError) error = NULL;
 
-  if (!self->slide)
+  if (!self->slide || self->failed)
     return TRUE;
   if (!gst_umedpt_slide_sink_open (self, NULL, &error)) {
+    self->failed = TRUE;
     GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_WRITING);
     return FALSE;
   }
@@ -401,6 +431,10 @@ gst_umedpt_slide_sink_finish (GstUmedptSlideSink *self)
   g_autoptr (GError) error = NULL;
   guint64 rows = 0;
 
+  if (self->failed) {
+    GST_INFO_OBJECT (self, "%s is not written after an error", self->path);
+    return FALSE;
+  }
   if (!self->slide) {
     GST_ELEMENT_ERROR (self, STREAM, FORMAT,
         ("The stream has ended without a slide; the pipeline needs "
@@ -439,6 +473,8 @@ gst_umedpt_slide_sink_custom_event (GstUmedptSlideSink *self, GstEvent *event)
     keep_structure (&self->model, s);
   else if (gst_structure_has_name (s, GST_UMEDPT_EVENT_BAD_TILE))
     return gst_umedpt_slide_sink_bad_tile (self, s);
+  else if (gst_structure_has_name (s, GST_UMEDPT_EVENT_FAILED))
+    self->failed = TRUE;
   return TRUE;
 }
 
@@ -456,6 +492,7 @@ gst_umedpt_slide_sink_event (GstBaseSink *base, GstEvent *event)
     case GST_EVENT_FLUSH_STOP:
       g_clear_pointer (&self->writer, umedpt_feature_writer_free);
       self->n_bad = 0;
+      self->failed = FALSE;
       break;
     case GST_EVENT_EOS:
       ok = gst_umedpt_slide_sink_finish (self);
@@ -520,9 +557,8 @@ gst_umedpt_slide_sink_class_init (GstUmedptSlideSinkClass *klass)
   gst_element_class_set_static_metadata (element, "UMedPT slide sink",
       "Sink/File", "Writes the features of a slide's tiles into a file",
       "The UMedPT in C authors");
+  element->change_state = gst_umedpt_slide_sink_change_state;
 
-  base->start = gst_umedpt_slide_sink_start;
-  base->stop = gst_umedpt_slide_sink_stop;
   base->render = gst_umedpt_slide_sink_render;
   base->event = gst_umedpt_slide_sink_event;
   base->propose_allocation = gst_umedpt_slide_sink_propose_allocation;

@@ -60,25 +60,25 @@ struct _GstUmedptSlideSrc
 
   GstUmedptSlideSettings settings; /* under the object lock */
 
-  UmedptTilePlan *plan; /* from start() to stop() */
+  /* from READY to PAUSED and back; changed under the object lock */
+  UmedptTilePlan *plan;
   char *name;
   double downsample;
   guint threads;
   guint64 start_index;
   guint64 n_tiles, n_skipped;
+  GstVideoInfo info;
 
   /* what unlock() shares with the streaming thread */
   GMutex reader_lock;
   UmedptTileReader *reader;
   gboolean flushing;
 
-  /* streaming thread only */
-  guint64 next; /* index of the next tile */
-  gboolean initial; /* the seek that every source starts with */
+  /* streaming thread only, apart from the position query */
+  guint64 next; /* index of the next tile; changed under the object lock */
   gboolean started; /* a buffer, and with it the segment, was sent */
   gboolean slide_sent;
   gboolean copy_rows; /* downstream wants GStreamer's row padding */
-  GstVideoInfo info;
 
   guint64 n_pushed, n_bad; /* under the object lock */
 };
@@ -188,7 +188,17 @@ gst_umedpt_slide_src_uri_set_uri (GstURIHandler *handler, const char *uri,
     GError **error)
 {
   g_autofree char *location = gst_uri_get_location (uri);
+  gboolean running = FALSE;
 
+  GST_OBJECT_LOCK (handler);
+  running = GST_STATE (handler) > GST_STATE_READY;
+  GST_OBJECT_UNLOCK (handler);
+  if (running) {
+    g_set_error_literal (error, GST_URI_ERROR, GST_URI_ERROR_BAD_STATE,
+        "The slide cannot be changed while one is being read; set the "
+        "element to READY first.");
+    return FALSE;
+  }
   if (!location || *location == '\0') {
     g_set_error (error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI,
         "'%s' names no file; write slide:///path/to/slide.svs", uri);
@@ -211,10 +221,18 @@ gst_umedpt_slide_src_uri_handler_init (gpointer iface, gpointer data)
 
 /* --- opening and closing ------------------------------------------------ */
 
-static gboolean
-gst_umedpt_slide_src_start (GstBaseSrc *base)
+static void
+gst_umedpt_slide_src_close (GstUmedptSlideSrc *self)
 {
-  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+  GST_OBJECT_LOCK (self);
+  g_clear_object (&self->plan);
+  g_clear_pointer (&self->name, g_free);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static gboolean
+gst_umedpt_slide_src_open (GstUmedptSlideSrc *self)
+{
   g_auto (GstUmedptSlideSettings) settings = { 0 };
   g_autoptr (UmedptTilePlan) plan = NULL;
   g_autoptr (GError) error = NULL;
@@ -227,25 +245,61 @@ gst_umedpt_slide_src_start (GstBaseSrc *base)
     GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_READING);
     return FALSE;
   }
+  GST_OBJECT_LOCK (self);
   gst_video_info_set_format (&self->info, GST_VIDEO_FORMAT_RGB,
       settings.options.tile_size, settings.options.tile_size);
-  GST_OBJECT_LOCK (self);
   self->n_tiles = umedpt_tile_plan_get_n_tiles (plan);
   self->n_skipped = umedpt_tile_plan_get_n_skipped (plan);
   self->n_pushed = self->n_bad = 0;
-  GST_OBJECT_UNLOCK (self);
   self->name = gst_umedpt_slide_name (settings.location);
   self->downsample = umedpt_tile_plan_get_downsample (plan);
   self->plan = g_steal_pointer (&plan);
   self->threads = settings.threads;
   self->start_index = self->next = settings.start_index;
-  self->initial = TRUE;
-  self->started = self->slide_sent = self->flushing = FALSE;
+  GST_OBJECT_UNLOCK (self);
   GST_INFO_OBJECT (self,
       "%s: %" G_GUINT64_FORMAT " tiles, %" G_GUINT64_FORMAT
       " left out as background, %g level-0 pixels per pixel",
       settings.location, self->n_tiles, self->n_skipped, self->downsample);
   return TRUE;
+}
+
+/* The slide is opened here and not in start(): of a start() that fails,
+ * GstBaseSrc posts an error of its own, which says less than ours and comes
+ * later. */
+static GstStateChangeReturn
+gst_umedpt_slide_src_change_state (GstElement *element,
+    GstStateChange transition)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (element);
+  GstStateChangeReturn ret = GST_STATE_CHANGE_FAILURE;
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED &&
+      !gst_umedpt_slide_src_open (self))
+    return ret;
+  ret = GST_ELEMENT_CLASS (gst_umedpt_slide_src_parent_class)
+            ->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
+      (transition == GST_STATE_CHANGE_READY_TO_PAUSED &&
+          ret == GST_STATE_CHANGE_FAILURE))
+    gst_umedpt_slide_src_close (self);
+  return ret;
+}
+
+/* The segment set here is where the stream begins unless the application has
+ * asked for a seek already. */
+static gboolean
+gst_umedpt_slide_src_start (GstBaseSrc *base)
+{
+  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
+  GstSegment *segment = &base->segment;
+
+  self->started = self->slide_sent = self->flushing = FALSE;
+  GST_OBJECT_LOCK (self);
+  segment->start = segment->time = segment->position =
+      self->start_index * GST_SECOND;
+  GST_OBJECT_UNLOCK (self);
+  return self->plan != NULL;
 }
 
 static void
@@ -262,11 +316,7 @@ gst_umedpt_slide_src_close_reader (GstUmedptSlideSrc *self)
 static gboolean
 gst_umedpt_slide_src_stop (GstBaseSrc *base)
 {
-  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
-
-  gst_umedpt_slide_src_close_reader (self);
-  g_clear_object (&self->plan);
-  g_clear_pointer (&self->name, g_free);
+  gst_umedpt_slide_src_close_reader (GST_UMEDPT_SLIDE_SRC (base));
   return TRUE;
 }
 
@@ -304,11 +354,15 @@ gst_umedpt_slide_src_get_caps (GstBaseSrc *base, GstCaps *filter)
 {
   GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
   GstCaps *caps = NULL;
+  gint size = 0;
 
+  GST_OBJECT_LOCK (self);
   if (self->plan)
+    size = GST_VIDEO_INFO_WIDTH (&self->info);
+  GST_OBJECT_UNLOCK (self);
+  if (size > 0)
     caps = gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING, "RGB",
-        "width", G_TYPE_INT, GST_VIDEO_INFO_WIDTH (&self->info), "height",
-        G_TYPE_INT, GST_VIDEO_INFO_HEIGHT (&self->info), "framerate",
+        "width", G_TYPE_INT, size, "height", G_TYPE_INT, size, "framerate",
         GST_TYPE_FRACTION, 1, 1, "pixel-aspect-ratio", GST_TYPE_FRACTION, 1, 1,
         "interlace-mode", G_TYPE_STRING, "progressive", "colorimetry",
         G_TYPE_STRING, "sRGB", NULL);
@@ -325,7 +379,8 @@ gst_umedpt_slide_src_get_caps (GstBaseSrc *base, GstCaps *filter)
 
 /* The reader's rows have no padding, GStreamer's begin at multiples of four
  * bytes. Where that differs and downstream does not read GstVideoMeta, rows
- * are copied; the usual 224, 256, 512 go without. */
+ * are copied; the usual 224, 256, 512 go without. The memory comes from the
+ * reader, so a pool, which the base class would fill, is declined. */
 static gboolean
 gst_umedpt_slide_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
 {
@@ -336,8 +391,9 @@ gst_umedpt_slide_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
       !gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
   GST_DEBUG_OBJECT (self, "rows are %s",
       self->copy_rows ? "copied" : "handed on as they are");
-  return GST_BASE_SRC_CLASS (gst_umedpt_slide_src_parent_class)
-      ->decide_allocation (base, query);
+  while (gst_query_get_n_allocation_pools (query) > 0)
+    gst_query_remove_nth_allocation_pool (query, 0);
+  return TRUE;
 }
 
 /* --- streaming ---------------------------------------------------------- */
@@ -446,6 +502,25 @@ gst_umedpt_slide_src_end (GstUmedptSlideSrc *self)
         (NULL));
 }
 
+/* A seek may name an end. The base class sees to it, but only by buffers; a
+ * bad tile is none. */
+static gboolean
+gst_umedpt_slide_src_at_stop (GstUmedptSlideSrc *self)
+{
+  const GstSegment *segment = &GST_BASE_SRC (self)->segment;
+
+  return GST_CLOCK_TIME_IS_VALID (segment->stop) &&
+      self->next * GST_SECOND >= segment->stop;
+}
+
+static void
+gst_umedpt_slide_src_set_next (GstUmedptSlideSrc *self, guint64 next)
+{
+  GST_OBJECT_LOCK (self);
+  self->next = next;
+  GST_OBJECT_UNLOCK (self);
+}
+
 /* The reader, opened where the stream stands; NULL while flushing. */
 static UmedptTileReader *
 gst_umedpt_slide_src_get_reader (GstUmedptSlideSrc *self)
@@ -475,9 +550,13 @@ gst_umedpt_slide_src_create (GstPushSrc *push, GstBuffer **out)
 
     if (!reader)
       return GST_FLOW_FLUSHING;
+    if (gst_umedpt_slide_src_at_stop (self)) {
+      gst_umedpt_slide_src_end (self);
+      return GST_FLOW_EOS;
+    }
     switch (umedpt_tile_reader_next (reader, &tile, &pixels, &error)) {
       case UMEDPT_TILE_OK:
-        self->next = tile.index + 1;
+        gst_umedpt_slide_src_set_next (self, tile.index + 1);
         self->started = TRUE;
         *out = gst_umedpt_slide_src_make_buffer (self, &tile, pixels);
         GST_OBJECT_LOCK (self);
@@ -485,7 +564,7 @@ gst_umedpt_slide_src_create (GstPushSrc *push, GstBuffer **out)
         GST_OBJECT_UNLOCK (self);
         return GST_FLOW_OK;
       case UMEDPT_TILE_BAD:
-        self->next = tile.index + 1;
+        gst_umedpt_slide_src_set_next (self, tile.index + 1);
         gst_umedpt_slide_src_bad_tile (self, &tile, error);
         break;
       case UMEDPT_TILE_END:
@@ -516,13 +595,7 @@ gst_umedpt_slide_src_do_seek (GstBaseSrc *base, GstSegment *segment)
     GST_DEBUG_OBJECT (self, "tiles are not played backwards");
     return FALSE;
   }
-  if (self->initial) {
-    self->initial = FALSE;
-    segment->start = segment->time = segment->position =
-        self->next * GST_SECOND;
-  } else {
-    self->next = segment->position / GST_SECOND;
-  }
+  gst_umedpt_slide_src_set_next (self, segment->position / GST_SECOND);
   gst_umedpt_slide_src_close_reader (self);
   self->started = self->slide_sent = FALSE;
   segment->duration = self->n_tiles * GST_SECOND;
@@ -548,17 +621,24 @@ gst_umedpt_slide_src_query (GstBaseSrc *base, GstQuery *query)
 {
   GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
   GstFormat format = GST_FORMAT_UNDEFINED;
+  guint64 n_tiles = 0, next = 0;
+  gboolean open = FALSE;
   gint64 value = 0;
 
-  if (GST_QUERY_TYPE (query) == GST_QUERY_DURATION && self->plan) {
+  GST_OBJECT_LOCK (self);
+  open = self->plan != NULL;
+  n_tiles = self->n_tiles;
+  next = self->next;
+  GST_OBJECT_UNLOCK (self);
+  if (GST_QUERY_TYPE (query) == GST_QUERY_DURATION && open) {
     gst_query_parse_duration (query, &format, NULL);
-    if (answer_count (format, self->n_tiles, &value)) {
+    if (answer_count (format, n_tiles, &value)) {
       gst_query_set_duration (query, format, value);
       return TRUE;
     }
-  } else if (GST_QUERY_TYPE (query) == GST_QUERY_POSITION && self->plan) {
+  } else if (GST_QUERY_TYPE (query) == GST_QUERY_POSITION && open) {
     gst_query_parse_position (query, &format, NULL);
-    if (answer_count (format, self->next, &value)) {
+    if (answer_count (format, next, &value)) {
       gst_query_set_position (query, format, value);
       return TRUE;
     }
@@ -595,6 +675,7 @@ gst_umedpt_slide_src_class_init (GstUmedptSlideSrcClass *klass)
   gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_TISSUE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_ORDER, 0);
 
+  element->change_state = gst_umedpt_slide_src_change_state;
   gst_element_class_add_static_pad_template (element, &src_template);
   gst_element_class_set_static_metadata (element, "UMedPT slide source",
       "Source/File/Image", "Streams the tiles of a whole slide",
