@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The element half of the inference base class: properties, model, events,
- * queries. GstBaseTransform forwards events at once and knows nothing of
+ * The element half of the inference base class: model, events, queries. GstBaseTransform forwards events at once and knows nothing of
  * batches, so this class
  *   - runs and pushes the partial batch before every serialized event (EOS,
  *     SEGMENT, CAPS, GAP, STREAM_START, custom ones; TAG may overtake), and
@@ -10,7 +9,8 @@
  *     measured time of the inference; without it a sink finds the first frame
  *     of every batch late;
  *   - takes QoS into its own hands: GstBaseTransform would drop late frames.
- * The frames' own path is in gstumedptbatch.c.
+ * The frames' own path is in gstumedptbatch.c, properties in
+ * gstumedptproperties.c.
  */
 #include "gstumedptbaseprivate.h"
 #include "gstumedptenums.h"
@@ -19,21 +19,6 @@
 
 GST_DEBUG_CATEGORY (gst_umedpt_base_debug);
 #define GST_CAT_DEFAULT gst_umedpt_base_debug
-
-enum
-{
-  PROP_0,
-  PROP_MODEL_FILE,
-  PROP_DEVICE,
-  PROP_PRECISION,
-  PROP_BATCH_SIZE,
-  PROP_BATCH_TIMEOUT,
-  PROP_QOS,
-  PROP_POST_MESSAGES,
-  PROP_STATS,
-};
-
-#define DEFAULT_DEVICE "auto"
 
 G_DEFINE_ABSTRACT_TYPE_WITH_CODE (
     GstUmedptBase, gst_umedpt_base, GST_TYPE_BASE_TRANSFORM,
@@ -47,87 +32,6 @@ GstUmedptBasePrivate *
 gst_umedpt_base_get_private (GstUmedptBase *self)
 {
   return gst_umedpt_base_get_instance_private (self);
-}
-
-/* --- properties --------------------------------------------------------- */
-
-static void
-gst_umedpt_base_set_property (GObject *object, guint id, const GValue *value,
-    GParamSpec *pspec)
-{
-  GstUmedptBasePrivate *priv =
-      gst_umedpt_base_get_private (GST_UMEDPT_BASE (object));
-
-  GST_OBJECT_LOCK (object);
-  switch (id) {
-    case PROP_MODEL_FILE:
-      g_free (priv->model_file);
-      priv->model_file = g_value_dup_string (value);
-      break;
-    case PROP_DEVICE:
-      g_free (priv->device);
-      priv->device = g_value_dup_string (value);
-      break;
-    case PROP_PRECISION:
-      priv->precision = g_value_get_enum (value);
-      break;
-    case PROP_BATCH_SIZE:
-      priv->batch_size = g_value_get_uint (value);
-      break;
-    case PROP_BATCH_TIMEOUT:
-      priv->batch_timeout = g_value_get_uint64 (value);
-      break;
-    case PROP_QOS:
-      priv->qos = g_value_get_boolean (value);
-      break;
-    case PROP_POST_MESSAGES:
-      priv->post_messages = g_value_get_boolean (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-  GST_OBJECT_UNLOCK (object);
-}
-
-static void
-gst_umedpt_base_get_property (GObject *object, guint id, GValue *value,
-    GParamSpec *pspec)
-{
-  GstUmedptBasePrivate *priv =
-      gst_umedpt_base_get_private (GST_UMEDPT_BASE (object));
-
-  GST_OBJECT_LOCK (object);
-  switch (id) {
-    case PROP_MODEL_FILE:
-      g_value_set_string (value, priv->model_file);
-      break;
-    case PROP_DEVICE:
-      g_value_set_string (value, priv->device);
-      break;
-    case PROP_PRECISION:
-      g_value_set_enum (value, priv->precision);
-      break;
-    case PROP_BATCH_SIZE:
-      g_value_set_uint (value, priv->batch_size);
-      break;
-    case PROP_BATCH_TIMEOUT:
-      g_value_set_uint64 (value, priv->batch_timeout);
-      break;
-    case PROP_QOS:
-      g_value_set_boolean (value, priv->qos);
-      break;
-    case PROP_POST_MESSAGES:
-      g_value_set_boolean (value, priv->post_messages);
-      break;
-    case PROP_STATS:
-      g_value_take_boxed (value, gst_umedpt_stats_to_structure (&priv->stats));
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
-  GST_OBJECT_UNLOCK (object);
 }
 
 static void
@@ -474,120 +378,6 @@ gst_umedpt_base_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
 
 /* --- class -------------------------------------------------------------- */
 
-#define READY \
-  (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY)
-#define PLAYING \
-  (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING)
-
-static void
-install_model_properties (GObjectClass *object)
-{
-  /**
-   * GstUmedptBase:model-file:
-   *
-   * The model: one safetensors file with its description in it. It is loaded
-   * when the element goes to PAUSED, once per process for all elements that
-   * name the same file, device and precision.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_MODEL_FILE,
-      g_param_spec_string ("model-file", "Model file",
-          "The model, a safetensors file with its description", NULL, READY));
-  /**
-   * GstUmedptBase:device:
-   *
-   * "auto", "cpu", "cuda", "cuda:0" or "ref" (slow, the specification).
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_DEVICE,
-      g_param_spec_string ("device", "Device",
-          "Where to compute: auto, cpu, cuda, cuda:N, ref", DEFAULT_DEVICE,
-          READY));
-  /**
-   * GstUmedptBase:precision:
-   *
-   * The type of the matrix products.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_PRECISION,
-      g_param_spec_enum ("precision", "Precision",
-          "Type of the matrix products", GST_TYPE_UMEDPT_PRECISION,
-          UMEDPT_PRECISION_AUTO, READY));
-}
-
-static void
-install_batch_properties (GObjectClass *object)
-{
-  /**
-   * GstUmedptBase:batch-size:
-   *
-   * Frames per call of the network.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_BATCH_SIZE,
-      g_param_spec_uint ("batch-size", "Batch size",
-          "Frames per call of the network", 1, 1024, 1, READY));
-  /**
-   * GstUmedptBase:batch-timeout:
-   *
-   * The longest time in nanoseconds that the first frame of a batch waits for
-   * the others. 0 chooses: without end on input that is not live, until one
-   * frame's time after the batch should be full on live input.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_BATCH_TIMEOUT,
-      g_param_spec_uint64 ("batch-timeout", "Batch timeout",
-          "Longest wait for a full batch in ns (0 = by kind of input)", 0,
-          G_MAXINT64, 0, PLAYING));
-  /**
-   * GstUmedptBase:qos:
-   *
-   * Whether frames of a live stream that come too late for the sink are
-   * passed on without inference. The frames themselves are never dropped, and
-   * of a stream that is not live nothing is left out.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_QOS,
-      g_param_spec_boolean ("qos", "Quality of service",
-          "Pass late live frames on without inference", TRUE, PLAYING));
-}
-
-static void
-install_report_properties (GObjectClass *object)
-{
-  /**
-   * GstUmedptBase:post-messages:
-   *
-   * Posts an element message with every result, named as the tensor.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_POST_MESSAGES,
-      g_param_spec_boolean ("post-messages", "Post messages",
-          "Post an element message with every result", FALSE, PLAYING));
-  /**
-   * GstUmedptBase:stats:
-   *
-   * Since the start: frames-in, frames-out, inferred, skipped-late,
-   * skipped-gap, batches (uint64), mean-fill (double, frames per batch),
-   * inference-p50, inference-p95 (uint64, ns per batch, of the last 512),
-   * overhead-per-frame (uint64, ns spent in the element outside inference and
-   * pushing), model-load (uint64, ns).
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_STATS,
-      g_param_spec_boxed ("stats", "Statistics",
-          "Frames, batches and times since the start", GST_TYPE_STRUCTURE,
-          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
-}
-
 static void
 gst_umedpt_base_class_init (GstUmedptBaseClass *klass)
 {
@@ -597,9 +387,7 @@ gst_umedpt_base_class_init (GstUmedptBaseClass *klass)
   object->set_property = gst_umedpt_base_set_property;
   object->get_property = gst_umedpt_base_get_property;
   object->finalize = gst_umedpt_base_finalize;
-  install_model_properties (object);
-  install_batch_properties (object);
-  install_report_properties (object);
+  gst_umedpt_base_install_properties (object);
   gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_PRECISION, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_BASE, 0);
 
@@ -622,7 +410,7 @@ gst_umedpt_base_init (GstUmedptBase *self)
 {
   GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
 
-  priv->device = g_strdup (DEFAULT_DEVICE);
+  priv->device = g_strdup (GST_UMEDPT_DEFAULT_DEVICE);
   priv->precision = UMEDPT_PRECISION_AUTO;
   priv->batch_size = 1;
   priv->qos = TRUE;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The base class's state, shared by its two files: gstumedptbase.c (element,
- * events, queries) and gstumedptbatch.c (frames in, batches run, frames out).
+ * The base class's state, shared by its files: gstumedptbase.c (element, events,
+ * queries), gstumedptproperties.c, and gstumedptbatch.c (frames in, batches
+ * run, frames out).
  */
 #pragma once
 
@@ -61,6 +62,15 @@ typedef struct
 } GstUmedptBasePrivate;
 
 GstUmedptBasePrivate *gst_umedpt_base_get_private (GstUmedptBase *self);
+
+/* --- gstumedptproperties.c --- */
+#define GST_UMEDPT_DEFAULT_DEVICE "auto"
+
+void gst_umedpt_base_set_property (GObject *object, guint id,
+    const GValue *value, GParamSpec *pspec);
+void gst_umedpt_base_get_property (GObject *object, guint id, GValue *value,
+    GParamSpec *pspec);
+void gst_umedpt_base_install_properties (GObjectClass *object);
 
 /* --- gstumedptbatch.c; all with the stream lock --- */
 GstFlowReturn gst_umedpt_batch_submit (GstBaseTransform *trans,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Makes the events described in gstumedptevents.h.
+ * Makes and reads the events described in gstumedptevents.h.
  */
 #include "gstumedptevents.h"
 
@@ -77,4 +77,62 @@ gst_umedpt_event_new_failed (void)
 {
   return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
       gst_structure_new_empty (GST_UMEDPT_EVENT_FAILED));
+}
+
+/* --- reading ------------------------------------------------------------ */
+
+gint64
+gst_umedpt_get_int64 (const GstStructure *s, const char *field)
+{
+  gint64 value = 0;
+
+  gst_structure_get_int64 (s, field, &value);
+  return value;
+}
+
+guint64
+gst_umedpt_get_uint64 (const GstStructure *s, const char *field)
+{
+  guint64 value = 0;
+
+  gst_structure_get_uint64 (s, field, &value);
+  return value;
+}
+
+static double
+get_double (const GstStructure *s, const char *field)
+{
+  double value = 0;
+
+  gst_structure_get_double (s, field, &value);
+  return value;
+}
+
+static gint
+get_int (const GstStructure *s, const char *field)
+{
+  gint value = 0;
+
+  gst_structure_get_int (s, field, &value);
+  return value;
+}
+
+UmedptFeatureInfo
+gst_umedpt_slide_to_feature_info (const GstStructure *slide)
+{
+  // clang-format off
+  return (UmedptFeatureInfo){
+    .slide = gst_structure_get_string (slide, "slide"),
+    .slide_path = gst_structure_get_string (slide, "path"),
+    .vendor = gst_structure_get_string (slide, "vendor"),
+    .mpp_source = gst_structure_get_string (slide, "mpp-source"),
+    .level0_width = gst_umedpt_get_int64 (slide, "level0-width"),
+    .level0_height = gst_umedpt_get_int64 (slide, "level0-height"),
+    .level0_mpp = get_double (slide, "level0-mpp"),
+    .mpp = get_double (slide, "mpp"),
+    .downsample = get_double (slide, "downsample"),
+    .tile_size = get_int (slide, "tile-size"),
+    .overlap = get_int (slide, "overlap"),
+  };
+  // clang-format on
 }

@@ -19,6 +19,7 @@
 #include <gst/gst.h>
 
 #include "data/tiles.h"
+#include "output/features.h"
 
 G_BEGIN_DECLS
 
@@ -38,5 +39,11 @@ GstEvent *gst_umedpt_event_new_model (const char *tensor, const char *arch,
 GstEvent *gst_umedpt_event_new_bad_tile (const UmedptTile *tile,
     const char *reason);
 GstEvent *gst_umedpt_event_new_failed (void);
+
+/* What the "umedpt-slide" event says, for a file; strings belong to @slide. */
+UmedptFeatureInfo gst_umedpt_slide_to_feature_info (const GstStructure *slide);
+/* The field's value, 0 without it. */
+gint64 gst_umedpt_get_int64 (const GstStructure *s, const char *field);
+guint64 gst_umedpt_get_uint64 (const GstStructure *s, const char *field);
 
 G_END_DECLS

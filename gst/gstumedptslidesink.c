@@ -132,50 +132,14 @@ gst_umedpt_slide_sink_finalize (GObject *object)
 
 /* --- the writer --------------------------------------------------------- */
 
-static gint64
-get_int64 (const GstStructure *s, const char *field)
-{
-  gint64 value = 0;
-
-  gst_structure_get_int64 (s, field, &value);
-  return value;
-}
-
-static guint64
-get_uint64 (const GstStructure *s, const char *field)
-{
-  guint64 value = 0;
-
-  gst_structure_get_uint64 (s, field, &value);
-  return value;
-}
-
-static double
-get_double (const GstStructure *s, const char *field)
-{
-  double value = 0;
-
-  gst_structure_get_double (s, field, &value);
-  return value;
-}
-
-static gint
-get_int (const GstStructure *s, const char *field)
-{
-  gint value = 0;
-
-  gst_structure_get_int (s, field, &value);
-  return value;
-}
-
 /* Tiles that should arrive, 0 = unknown. */
 static guint64
 expected_tiles (GstUmedptSlideSink *self)
 {
   if (!self->slide)
     return 0;
-  return get_uint64 (self->slide, "n-tiles") -
-      get_uint64 (self->slide, "start-index");
+  return gst_umedpt_get_uint64 (self->slide, "n-tiles") -
+      gst_umedpt_get_uint64 (self->slide, "start-index");
 }
 
 /* The same tiles through the same model: the same features. */
@@ -193,7 +157,7 @@ static gboolean
 gst_umedpt_slide_sink_open (GstUmedptSlideSink *self,
     const GstUmedptTensorMeta *meta, GError **error)
 {
-  const GstStructure *s = self->slide;
+  UmedptFeatureInfo info;
   const char *arch = NULL, *hash = NULL;
   g_autofree char *config_hash = NULL;
 
@@ -207,26 +171,13 @@ gst_umedpt_slide_sink_open (GstUmedptSlideSink *self,
     hash = gst_structure_get_string (self->model, "hash");
   }
   config_hash =
-      make_config_hash (gst_structure_get_string (s, "plan-hash"), hash);
-  // clang-format off
-  UmedptFeatureInfo info = {
-    .slide = gst_structure_get_string (s, "slide"),
-    .slide_path = gst_structure_get_string (s, "path"),
-    .vendor = gst_structure_get_string (s, "vendor"),
-    .encoder = arch,
-    .model_hash = hash,
-    .config_hash = config_hash,
-    .mpp_source = gst_structure_get_string (s, "mpp-source"),
-    .level0_width = get_int64 (s, "level0-width"),
-    .level0_height = get_int64 (s, "level0-height"),
-    .level0_mpp = get_double (s, "level0-mpp"),
-    .mpp = get_double (s, "mpp"),
-    .downsample = get_double (s, "downsample"),
-    .tile_size = get_int (s, "tile-size"),
-    .overlap = get_int (s, "overlap"),
-    .n_expected = expected_tiles (self),
-  };
-  // clang-format on
+      make_config_hash (gst_structure_get_string (self->slide, "plan-hash"),
+          hash);
+  info = gst_umedpt_slide_to_feature_info (self->slide);
+  info.encoder = arch;
+  info.model_hash = hash;
+  info.config_hash = config_hash;
+  info.n_expected = expected_tiles (self);
   self->writer =
       umedpt_feature_writer_new (self->path, &info, self->replace, error);
   return self->writer != NULL;
@@ -335,45 +286,51 @@ gst_umedpt_slide_sink_append (GstUmedptSlideSink *self,
         "The memory of a tile's features cannot be read.");
     return FALSE;
   }
-  ok = umedpt_feature_writer_append (self->writer, get_uint64 (tile, "index"),
-      get_int64 (tile, "x"), get_int64 (tile, "y"), (const float *) map.data,
-      meta->dims[0], error);
+  ok = umedpt_feature_writer_append (self->writer,
+      gst_umedpt_get_uint64 (tile, "index"), gst_umedpt_get_int64 (tile, "x"),
+      gst_umedpt_get_int64 (tile, "y"), (const float *) map.data, meta->dims[0],
+      error);
   gst_buffer_unmap (meta->data, &map);
   return ok;
 }
 
-static GstFlowReturn
-gst_umedpt_slide_sink_render (GstBaseSink *base, GstBuffer *buffer)
+/* FALSE: an ERROR is posted. */
+static gboolean
+gst_umedpt_slide_sink_take (GstUmedptSlideSink *self, GstBuffer *buffer)
 {
-  GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (base);
   const GstStructure *tile = gst_buffer_get_umedpt_tile (buffer);
   const GstUmedptTensorMeta *meta =
       gst_buffer_get_umedpt_tensor_meta (buffer, GST_UMEDPT_TENSOR_EMBEDDING);
   g_autoptr (GError) error = NULL;
 
-  if (self->failed)
-    return GST_FLOW_ERROR;
-  self->failed = TRUE;
   if (!tile || !self->slide) {
     GST_ELEMENT_ERROR (self, STREAM, FORMAT,
         ("A picture without a place on a slide has arrived; the pipeline "
          "needs umedptslidesrc as its source."),
         ("%s", tile ? "no umedpt-slide event" : "no GstUmedptTileMeta"));
-    return GST_FLOW_ERROR;
+    return FALSE;
   }
   if (!meta) {
     GST_ELEMENT_ERROR (self, STREAM, FORMAT,
         ("A tile without features has arrived; the pipeline needs "
          "umedptembed between umedptslidesrc and umedptslidesink."),
         ("no GstUmedptTensorMeta '%s'", GST_UMEDPT_TENSOR_EMBEDDING));
-    return GST_FLOW_ERROR;
+    return FALSE;
   }
-  if (gst_umedpt_slide_sink_append (self, tile, meta, &error)) {
-    self->failed = FALSE;
-    return GST_FLOW_OK;
-  }
+  if (gst_umedpt_slide_sink_append (self, tile, meta, &error))
+    return TRUE;
   GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_WRITING);
-  return GST_FLOW_ERROR;
+  return FALSE;
+}
+
+static GstFlowReturn
+gst_umedpt_slide_sink_render (GstBaseSink *base, GstBuffer *buffer)
+{
+  GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (base);
+
+  if (!self->failed && !gst_umedpt_slide_sink_take (self, buffer))
+    self->failed = TRUE;
+  return self->failed ? GST_FLOW_ERROR : GST_FLOW_OK;
 }
 
 /* --- events ------------------------------------------------------------- */
@@ -391,9 +348,9 @@ gst_umedpt_slide_sink_bad_tile (GstUmedptSlideSink *self, const GstStructure *s)
     return FALSE;
   }
   self->n_bad++;
-  umedpt_feature_writer_add_bad_tile (self->writer, get_uint64 (s, "index"),
-      get_int64 (s, "x"), get_int64 (s, "y"),
-      gst_structure_get_string (s, "reason"));
+  umedpt_feature_writer_add_bad_tile (self->writer,
+      gst_umedpt_get_uint64 (s, "index"), gst_umedpt_get_int64 (s, "x"),
+      gst_umedpt_get_int64 (s, "y"), gst_structure_get_string (s, "reason"));
   return TRUE;
 }
 

@@ -37,8 +37,6 @@
  */
 #include "gstumedptslidesrc.h"
 
-#include <string.h>
-
 #include <gst/video/video.h>
 
 #include "gstumedptenums.h"
@@ -46,6 +44,8 @@
 #include "gstumedptevents.h"
 #include "gstumedptmetaprivate.h"
 #include "gstumedptslidesettings.h"
+#include "gstumedptslideuri.h"
+#include "gstumedpttilebuffer.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_umedpt_slide_src_debug);
 #define GST_CAT_DEFAULT gst_umedpt_slide_src_debug
@@ -91,13 +91,10 @@ enum
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
     GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_VIDEO_CAPS_MAKE ("RGB")));
 
-static void gst_umedpt_slide_src_uri_handler_init (gpointer iface,
-    gpointer data);
-
 G_DEFINE_TYPE_WITH_CODE (GstUmedptSlideSrc, gst_umedpt_slide_src,
                          GST_TYPE_PUSH_SRC,
                          G_IMPLEMENT_INTERFACE (GST_TYPE_URI_HANDLER,
-                             gst_umedpt_slide_src_uri_handler_init);
+                             gst_umedpt_slide_uri_init);
                          GST_DEBUG_CATEGORY_INIT (gst_umedpt_slide_src_debug,
                              "umedptslidesrc", 0, "Tiles of a whole slide"));
 GST_ELEMENT_REGISTER_DEFINE (umedptslidesrc, "umedptslidesrc", GST_RANK_NONE,
@@ -148,75 +145,6 @@ gst_umedpt_slide_src_finalize (GObject *object)
   gst_umedpt_slide_settings_clear (&self->settings);
   g_mutex_clear (&self->reader_lock);
   G_OBJECT_CLASS (gst_umedpt_slide_src_parent_class)->finalize (object);
-}
-
-/* --- the slide:// URI --------------------------------------------------- */
-
-static GstURIType
-gst_umedpt_slide_src_uri_get_type (GType type)
-{
-  return GST_URI_SRC;
-}
-
-static const char *const *
-gst_umedpt_slide_src_uri_get_protocols (GType type)
-{
-  static const char *const protocols[] = { "slide", NULL };
-
-  return protocols;
-}
-
-static char *
-gst_umedpt_slide_src_uri_get_uri (GstURIHandler *handler)
-{
-  GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (handler);
-  g_autofree char *location = NULL, *absolute = NULL, *escaped = NULL;
-
-  GST_OBJECT_LOCK (self);
-  location = g_strdup (self->settings.location);
-  GST_OBJECT_UNLOCK (self);
-  if (!location)
-    return NULL;
-  absolute = g_canonicalize_filename (location, NULL);
-  escaped = g_uri_escape_string (absolute, G_URI_RESERVED_CHARS_ALLOWED_IN_PATH,
-      TRUE);
-  return g_strconcat ("slide://", escaped, NULL);
-}
-
-static gboolean
-gst_umedpt_slide_src_uri_set_uri (GstURIHandler *handler, const char *uri,
-    GError **error)
-{
-  g_autofree char *location = gst_uri_get_location (uri);
-  gboolean running = FALSE;
-
-  GST_OBJECT_LOCK (handler);
-  running = GST_STATE (handler) > GST_STATE_READY;
-  GST_OBJECT_UNLOCK (handler);
-  if (running) {
-    g_set_error_literal (error, GST_URI_ERROR, GST_URI_ERROR_BAD_STATE,
-        "The slide cannot be changed while one is being read; set the "
-        "element to READY first.");
-    return FALSE;
-  }
-  if (!location || *location == '\0') {
-    g_set_error (error, GST_URI_ERROR, GST_URI_ERROR_BAD_URI,
-        "'%s' names no file; write slide:///path/to/slide.svs", uri);
-    return FALSE;
-  }
-  g_object_set (handler, "location", location, NULL);
-  return TRUE;
-}
-
-static void
-gst_umedpt_slide_src_uri_handler_init (gpointer iface, gpointer data)
-{
-  GstURIHandlerInterface *uri = iface;
-
-  uri->get_type = gst_umedpt_slide_src_uri_get_type;
-  uri->get_protocols = gst_umedpt_slide_src_uri_get_protocols;
-  uri->get_uri = gst_umedpt_slide_src_uri_get_uri;
-  uri->set_uri = gst_umedpt_slide_src_uri_set_uri;
 }
 
 /* --- opening and closing ------------------------------------------------ */
@@ -398,48 +326,6 @@ gst_umedpt_slide_src_decide_allocation (GstBaseSrc *base, GstQuery *query)
 
 /* --- streaming ---------------------------------------------------------- */
 
-static GstBuffer *
-copy_padded (const GstVideoInfo *info, GBytes *pixels)
-{
-  const guint8 *from = g_bytes_get_data (pixels, NULL);
-  gsize row = (gsize) GST_VIDEO_INFO_WIDTH (info) * 3;
-  gsize stride = GST_VIDEO_INFO_PLANE_STRIDE (info, 0);
-  gint height = GST_VIDEO_INFO_HEIGHT (info);
-  gsize size = GST_VIDEO_INFO_SIZE (info);
-  guint8 *to = g_malloc0 (size);
-
-  for (gint y = 0; y < height; y++)
-    memcpy (to + y * stride, from + y * row, row);
-  return gst_buffer_new_wrapped (to, size);
-}
-
-/* @pixels: (transfer none) */
-static GstBuffer *
-gst_umedpt_slide_src_make_buffer (GstUmedptSlideSrc *self,
-    const UmedptTile *tile, GBytes *pixels)
-{
-  gint size = GST_VIDEO_INFO_WIDTH (&self->info);
-  gint stride[GST_VIDEO_MAX_PLANES] = { size * 3 };
-  gsize offset[GST_VIDEO_MAX_PLANES] = { 0 };
-  GstBuffer *buffer = NULL;
-
-  if (self->copy_rows) {
-    buffer = copy_padded (&self->info, pixels);
-  } else {
-    buffer = gst_buffer_new_wrapped_bytes (pixels);
-    if (stride[0] != GST_VIDEO_INFO_PLANE_STRIDE (&self->info, 0))
-      gst_buffer_add_video_meta_full (buffer, GST_VIDEO_FRAME_FLAG_NONE,
-          GST_VIDEO_FORMAT_RGB, size, size, 1, offset, stride);
-  }
-  GST_BUFFER_PTS (buffer) = tile->index * GST_SECOND;
-  GST_BUFFER_DURATION (buffer) = GST_SECOND;
-  GST_BUFFER_OFFSET (buffer) = tile->index;
-  GST_BUFFER_OFFSET_END (buffer) = tile->index + 1;
-  gst_buffer_add_umedpt_tile (buffer, self->name, tile, self->n_tiles,
-      self->downsample);
-  return buffer;
-}
-
 /* What those downstream need to know before the first tile. Stream-start and
  * caps are out; the segment follows with the first buffer. */
 static void
@@ -558,7 +444,10 @@ gst_umedpt_slide_src_create (GstPushSrc *push, GstBuffer **out)
       case UMEDPT_TILE_OK:
         gst_umedpt_slide_src_set_next (self, tile.index + 1);
         self->started = TRUE;
-        *out = gst_umedpt_slide_src_make_buffer (self, &tile, pixels);
+        *out = gst_umedpt_tile_buffer_new (&self->info, self->copy_rows, &tile,
+            pixels);
+        gst_buffer_add_umedpt_tile (*out, self->name, &tile, self->n_tiles,
+            self->downsample);
         GST_OBJECT_LOCK (self);
         self->n_pushed++;
         GST_OBJECT_UNLOCK (self);
