@@ -106,8 +106,8 @@ test_model (void)
   return model;
 }
 
-static void
-run_line (const char *line)
+void
+test_run_line (const char *line)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GstElement) pipeline = gst_parse_launch (line, &error);
@@ -135,7 +135,7 @@ test_slide (void)
                             "width=640,height=400 ! pngenc ! "
                             "filesink location=%s",
         slide);
-    run_line (line);
+    test_run_line (line);
   }
   return slide;
 }
@@ -233,6 +233,10 @@ test_start_error (GstElement *element)
   message = test_pop (bus, GST_MESSAGE_ERROR);
   g_assert_nonnull (message);
   gst_message_parse_error (message, &error, NULL);
+  /* one says it all; a second would come last and stay in mind */
+  g_clear_pointer (&message, gst_message_unref);
+  message = test_pop (bus, GST_MESSAGE_ERROR);
+  g_assert_null (message);
   gst_element_set_state (element, GST_STATE_NULL);
   gst_element_set_bus (element, NULL);
   g_test_message ("%s", error->message);

@@ -34,8 +34,11 @@ const char *test_damaged_slide (void);
 GstHarness *test_embed_harness (guint batch_size, gboolean live,
     const char *caps, GstVideoInfo *info);
 
+/* Runs a launch line to its EOS. */
+void test_run_line (const char *line);
+
 GstBus *test_bus (GstElement *element);
-/* Goes to PAUSED, which must fail, and returns the error it posted. */
+/* Goes to PAUSED, which must fail, and returns the one error it posted. */
 GError *test_start_error (GstElement *element);
 /* Pops a message of that type or NULL; others are dropped. */
 GstMessage *test_pop (GstBus *bus, GstMessageType type);
