@@ -112,8 +112,9 @@ check (dnnl_status_t status, const char *what, GError **error)
   if (status == dnnl_success)
     return TRUE;
   g_set_error (error, UMEDPT_ERROR,
-      status == dnnl_unimplemented ? UMEDPT_ERROR_UNSUPPORTED
-                                   : UMEDPT_ERROR_BACKEND,
+      status == dnnl_unimplemented       ? UMEDPT_ERROR_UNSUPPORTED
+          : status == dnnl_out_of_memory ? UMEDPT_ERROR_NO_MEMORY
+                                         : UMEDPT_ERROR_BACKEND,
       "oneDNN could not %s: status %d (%s).", what, (int) status,
       status == dnnl_unimplemented ? "not offered for this processor or shape"
           : status == dnnl_out_of_memory ? "out of memory"
@@ -291,10 +292,11 @@ pack_weights (UmedptPacked *self, ShimConstDesc desc, GError **error)
   dnnl_primitive_desc_t pd = NULL;
   dnnl_primitive_t reorder = NULL;
   dnnl_stream_t stream = NULL;
-  dnnl_status_t s;
+  dnnl_status_t s = to ? dnnl_success : dnnl_out_of_memory;
 
-  s = shim_desc_new (&plain, conv ? 4 : 2, dims, dnnl_f32,
-      conv ? dnnl_oihw : dnnl_oi);
+  if (!s)
+    s = shim_desc_new (&plain, conv ? 4 : 2, dims, dnnl_f32,
+        conv ? dnnl_oihw : dnnl_oi);
   if (!s)
     s = dnnl_memory_create (&from, plain, runtime->engine, (gpointer) src);
   if (!s)
