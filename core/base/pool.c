@@ -152,21 +152,29 @@ worker_main (gpointer data)
   return NULL;
 }
 
-/* A pool of @n_workers, of which the calling thread will be one. */
+/* A pool of @n_workers, of which the calling thread will be one; of fewer,
+ * where the system gives no more threads. */
 UmedptPool *
 umedpt_pool_new (guint n_workers)
 {
-  UmedptPool *pool = g_aligned_alloc0 (1, sizeof *pool, CACHE_LINE);
+  UmedptPool *pool;
 
   g_return_val_if_fail (n_workers >= 1, NULL);
-  pool->n_workers = n_workers;
+  pool = g_aligned_alloc0 (1, sizeof *pool, CACHE_LINE);
+  pool->n_workers = 1;
   g_mutex_init (&pool->job_lock);
   pool->scratch = g_new0 (Scratch, n_workers);
   pool->threads = g_new0 (GThread *, n_workers);
   for (guint i = 1; i < n_workers; i++) {
     Worker *worker = g_new (Worker, 1);
     *worker = (Worker){ pool, i };
-    pool->threads[i] = g_thread_new ("umedpt-worker", worker_main, worker);
+    pool->threads[i] =
+        g_thread_try_new ("umedpt-worker", worker_main, worker, NULL);
+    if (!pool->threads[i]) {
+      g_free (worker);
+      break;
+    }
+    pool->n_workers++;
   }
   return pool;
 }
@@ -268,6 +276,8 @@ umedpt_pool_get_scratch (UmedptPool *pool, guint worker, gsize size)
 {
   Scratch *scratch = &pool->scratch[worker];
 
+  if (size > G_MAXSIZE - 4095)
+    return NULL;
   if (scratch->size < size) {
     free (scratch->data);
     scratch->size = (size + 4095) / 4096 * 4096;

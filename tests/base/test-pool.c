@@ -119,6 +119,7 @@ test_scratch_grows (void)
   large = umedpt_pool_get_scratch (pool, 0, 1 << 20);
   memset (large, 1, 1 << 20);
   g_assert_true (umedpt_pool_get_scratch (pool, 0, 100) == (gpointer) large);
+  g_assert_null (umedpt_pool_get_scratch (pool, 0, G_MAXSIZE));
   umedpt_pool_free (pool);
 }
 
