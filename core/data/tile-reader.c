@@ -234,6 +234,9 @@ umedpt_tile_reader_next (UmedptTileReader *reader, UmedptTile *tile,
     local = g_steal_pointer (&slot->error);
     slot->ready = FALSE;
     reader->next_out++;
+    /* Without threads nobody has claimed this tile, and nobody may now: its
+     * slot belongs to a later one. */
+    reader->next_read = MAX (reader->next_read, reader->next_out);
     g_cond_broadcast (&reader->taken);
     if (local != NULL)
       status = UMEDPT_TILE_BAD;
