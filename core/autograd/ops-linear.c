@@ -37,6 +37,8 @@ check_linear (const char *op, const UmedptTensor *src,
     return FALSE;
   return umedpt_check_shape (op, "weight", weight,
              UMEDPT_SHAPE (weight->shape[0], columns_of (src)), error) &&
+      umedpt_check_range (op, "columns of weight", weight->shape[1], 1,
+          G_MAXINT64, error) &&
       (!bias ||
           umedpt_check_param (op, "bias", bias, UMEDPT_SHAPE (weight->shape[0]),
               error));
@@ -132,6 +134,7 @@ check_mlp (const UmedptTensor *src, const UmedptTensor *fc1_weight,
   hidden = fc1_weight->shape[0];
   return umedpt_check_shape (op, "fc1_weight", fc1_weight,
              UMEDPT_SHAPE (hidden, c), error) &&
+      umedpt_check_range (op, "hidden", hidden, 1, G_MAXINT64, error) &&
       umedpt_check_param (op, "fc1_bias", fc1_bias, UMEDPT_SHAPE (hidden),
           error) &&
       umedpt_check_param (op, "fc2_weight", fc2_weight,
@@ -294,6 +297,8 @@ check_conv2d (const UmedptTensor *src, const UmedptTensor *weight,
       !umedpt_check_shape (op, "weight", weight,
           UMEDPT_SHAPE (weight->shape[0], src->shape[3], weight->shape[2],
               weight->shape[3]),
+          error) ||
+      !umedpt_check_range (op, "channels", src->shape[3], 1, G_MAXINT64,
           error) ||
       !umedpt_check_range (op, "stride", stride, 1, 1 << 16, error) ||
       !umedpt_check_range (op, "padding", padding, 0, 1 << 16, error))

@@ -38,7 +38,7 @@ static gboolean
 police (const UmedptBackend *backend, const char *op, gboolean ok,
     GError *answer, GError **error)
 {
-  if (ok == (answer == NULL)) {
+  if (!ok == (answer != NULL)) {
     if (answer)
       g_propagate_error (error, answer);
     return ok;

@@ -50,6 +50,14 @@ answers_42 (UmedptBackend *backend, const UmedptActivateArgs *args,
   return TRUE;
 }
 
+/* TRUE by another value: C allows it. */
+static gboolean
+answers_42_truly (UmedptBackend *backend, const UmedptActivateArgs *args,
+    GError **error)
+{
+  return 2 * answers_42 (backend, args, error);
+}
+
 typedef gboolean (*ActivateFunc) (UmedptBackend *, const UmedptActivateArgs *,
     GError **);
 
@@ -123,6 +131,14 @@ test_police (void)
   ASSERT_FAILS (BACKEND, "odd: activate failed without", relu_by,
       fails_silently, TRUE);
   ASSERT_FAILS (BACKEND, "All is well", relu_by, succeeds_with_error, TRUE);
+  /* any value but FALSE is success */
+  {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (UmedptTensor) dst = relu_by (answers_42_truly, TRUE, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpfloat (UMEDPT_F32 (dst)[0], ==, 42);
+  }
 }
 
 /* A zoo of tensors for wrong arguments. */
@@ -245,6 +261,36 @@ test_checks_attention (void)
   zoo_free (&z);
 }
 
+/* Sums over nothing: no backend has to cope with them. */
+static void
+test_checks_no_columns (void)
+{
+  Zoo z = zoo_new ();
+  Lcg lcg = { 15 };
+  g_autoptr (UmedptTensor) m30 =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (3, 0));
+  g_autoptr (UmedptTensor) m04 =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (0, 4));
+  g_autoptr (UmedptTensor) m40 =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (4, 0));
+  g_autoptr (UmedptTensor) none =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (0));
+  g_autoptr (UmedptTensor) map =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (1, 3, 3, 0));
+  g_autoptr (UmedptTensor) kernel =
+      fill_random (&lcg, UMEDPT_DTYPE_F32, 1, 0, SHAPE (2, 0, 3, 3));
+
+  ASSERT_FAILS (SETTINGS, "columns of weight is 0", umedpt_op_linear, z.context,
+      m30, m30, NULL, UMEDPT_ACTIVATION_NONE, UMEDPT_DTYPE_F32);
+  ASSERT_FAILS (SETTINGS, "columns of weight is 0", umedpt_op_linear_norm,
+      z.context, m30, m30, NULL, NULL, NULL, NULL, 1e-5f);
+  ASSERT_FAILS (SETTINGS, "hidden is 0", umedpt_op_mlp_norm, z.context, z.m34,
+      m04, none, m40, z.v4, NULL, NULL, 1e-5f);
+  ASSERT_FAILS (SETTINGS, "channels is 0", umedpt_op_conv2d, z.context, map,
+      kernel, NULL, 1, 1, UMEDPT_ACTIVATION_NONE, UMEDPT_DTYPE_F32);
+  zoo_free (&z);
+}
+
 /* Empty batches are no work and no error. */
 static void
 test_empty (void)
@@ -315,6 +361,7 @@ main (int argc, char **argv)
   g_test_add_func ("/checks/linear", test_checks_linear);
   g_test_add_func ("/checks/maps", test_checks_maps);
   g_test_add_func ("/checks/attention", test_checks_attention);
+  g_test_add_func ("/checks/no-columns", test_checks_no_columns);
   g_test_add_func ("/checks/empty", test_empty);
   return g_test_run ();
 }
