@@ -49,29 +49,36 @@ size_class (gsize size, gsize *rounded)
   return MIN (bits * 4 + step, N_CLASSES - 1);
 }
 
+/* Under the lock. */
+static void
+count_use (gsize bytes)
+{
+  in_use += bytes;
+  peak = MAX (peak, in_use);
+}
+
 static gpointer
 take_block (gsize size, gsize *bucket)
 {
   guint index = size_class (size, bucket);
-  FreeBlock *block = NULL;
+  FreeBlock *block;
 
   g_mutex_lock (&lock);
-  in_use += *bucket;
-  peak = MAX (peak, in_use);
-  if (free_blocks[index]) {
-    block = free_blocks[index];
+  block = free_blocks[index];
+  if (block) {
     free_blocks[index] = block->next;
     kept -= *bucket;
+    count_use (*bucket);
   }
   g_mutex_unlock (&lock);
-  if (!block) {
-    if (umedpt_debug_enabled (UMEDPT_DEBUG_ALLOC))
-      g_debug ("alloc: %" G_GSIZE_FORMAT " bytes from the system", *bucket);
-    block = aligned_alloc (ALIGNMENT, *bucket);
-  }
-  if (!block) {
+  if (block)
+    return block;
+  if (umedpt_debug_enabled (UMEDPT_DEBUG_ALLOC))
+    g_debug ("alloc: %" G_GSIZE_FORMAT " bytes from the system", *bucket);
+  block = aligned_alloc (ALIGNMENT, *bucket);
+  if (block) { /* what was refused must not count */
     g_mutex_lock (&lock);
-    in_use -= *bucket;
+    count_use (*bucket);
     g_mutex_unlock (&lock);
   }
   return block;

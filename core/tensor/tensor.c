@@ -395,8 +395,10 @@ umedpt_tensor_get_data (const UmedptTensor *tensor)
  * @tensor: a tensor in host memory
  *
  * As umedpt_tensor_get_data(), to change the elements: forms that a backend
- * has prepared from them (packed weights) are dropped. Nobody else may use
- * the tensor meanwhile.
+ * has prepared from them (packed weights) are dropped; those of other tensors
+ * that share the memory are not. Nobody else may use the tensor meanwhile, and
+ * it must not be one of umedpt_safetensors_get_tensor(), whose memory is
+ * read-only.
  *
  * Returns: (transfer none): the elements, row-major
  *

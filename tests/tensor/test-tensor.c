@@ -162,6 +162,10 @@ test_recycling (void)
   g_assert_cmpuint (peak, <=, 5 << 20); /* a fifth wasted at most */
   umedpt_tensor_unref (tensor);
   umedpt_storage_trim ();
+  base = umedpt_storage_get_peak (TRUE);
+  base = umedpt_storage_get_peak (TRUE);
+  g_assert_null (umedpt_storage_new (G_MAXSIZE / 4, NULL));
+  g_assert_cmpuint (umedpt_storage_get_peak (FALSE), ==, base);
 
   for (gsize size = 0; size < 70000; size = size * 5 / 4 + 1) {
     UmedptStorage *storage = umedpt_storage_new (size, NULL);
