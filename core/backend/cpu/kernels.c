@@ -99,16 +99,17 @@ gelu_coarse (vf x)
   return x * (p * c + vf_set (0.5f));
 }
 
+/* A NaN stays one. The processor's maximum gives its second operand then. */
 static inline vf
 activate (vf x, UmedptActivation activation)
 {
   switch (activation) {
     case UMEDPT_ACTIVATION_RELU:
-      return vf_max (x, vf_set (0));
+      return vf_max (vf_set (0), x);
     case UMEDPT_ACTIVATION_GELU:
       return gelu (x);
     case UMEDPT_ACTIVATION_SIGMOID:
-      return vf_set (1) / (vf_set (1) + vf_exp (-x));
+      return vf_select (x != x, x, vf_set (1) / (vf_set (1) + vf_exp (-x)));
     case UMEDPT_ACTIVATION_NONE:
     default:
       return x;
@@ -256,7 +257,7 @@ pool (const float *src, gsize positions, gsize C, UmedptPooling pooling,
     for (gsize p = 1; p < positions; p++) {
       vf x = vf_load (src + p * C + c);
       sum = sum + x;
-      top = vf_max (top, x);
+      top = vf_select ((x > top) | (x != x), x, top); /* a NaN stays */
     }
     for (int i = 0; i < LANES; i++)
       dst[c + i] = pool_values (pooling, sum[i], top[i], positions);
@@ -264,8 +265,9 @@ pool (const float *src, gsize positions, gsize C, UmedptPooling pooling,
   for (; c < C; c++) {
     float sum = src[c], top = sum;
     for (gsize p = 1; p < positions; p++) {
-      sum += src[p * C + c];
-      top = MAX (top, src[p * C + c]);
+      float x = src[p * C + c];
+      sum += x;
+      top = x > top || x != x ? x : top;
     }
     dst[c] = pool_values (pooling, sum, top, positions);
   }
