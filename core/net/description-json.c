@@ -18,6 +18,7 @@
 #define FORMAT 1
 #define MAX_PARAMETERS 4e9
 #define MAX_BIAS 16777216.0 /* numbers in one block's position bias */
+#define MAX_BIASES 268435456.0 /* in those of all blocks: 1 GiB */
 
 static const char *const poolings[] = { "average", "max", "combined", NULL };
 typedef enum
@@ -244,7 +245,7 @@ static gboolean
 check_sizes (const UmedptDescription *self, GError **error)
 {
   double window = self->window, patch = self->patch, n_parameters;
-  double last = 8.0 * self->embed_dim;
+  double last = 8.0 * self->embed_dim, biases = 0;
 
   n_parameters =
       3 * patch * patch * self->embed_dim + last * self->squeezer_channels;
@@ -265,9 +266,14 @@ check_sizes (const UmedptDescription *self, GError **error)
       return umedpt_json_fail (error,
           "window %d with %d heads needs too much memory", self->window,
           self->heads[i]);
+    biases += self->depths[i] * self->heads[i] * pow (window, 4);
     n_parameters += self->depths[i] * channels * (4 * channels + 2 * hidden) +
         (i < 3 ? 8 * channels * channels : 0);
   }
+  if (biases > MAX_BIASES)
+    return umedpt_json_fail (error,
+        "window %d in blocks with %g heads in all needs too much memory",
+        self->window, biases / pow (window, 4));
   if (n_parameters > MAX_PARAMETERS)
     return umedpt_json_fail (error,
         "the sizes make %.3g parameters; at most %.3g are "

@@ -11,8 +11,8 @@
 #include <math.h>
 #include <string.h>
 
-/* The constants that checkpoints carry: log-spaced coordinates of all offsets
- * of a window (section 3.3), f32 [1, 2w-1, 2w-1, 2] as (dy, dx). */
+/* Log-spaced coordinates of all offsets of a window (section 3.3), f32
+ * [1, 2w-1, 2w-1, 2] as (dy, dx). */
 static UmedptTensor *
 make_coords_table (gint64 window)
 {
@@ -51,18 +51,29 @@ make_position_index (gint64 window)
   return index;
 }
 
-static void
-declare_buffers (UmedptParameters *parameters, const char *prefix,
-    gint64 window)
+void
+umedpt_swin_buffers_init (UmedptSwinBuffers *self, gint64 window)
 {
-  g_autoptr (UmedptTensor) table = make_coords_table (window);
-  g_autoptr (UmedptTensor) index = make_position_index (window);
+  self->coords_table = make_coords_table (window);
+  self->position_index = make_position_index (window);
+}
 
-  if (table)
-    umedpt_parameters_add_buffer (parameters, table, prefix,
+void
+umedpt_swin_buffers_clear (UmedptSwinBuffers *self)
+{
+  g_clear_pointer (&self->coords_table, umedpt_tensor_unref);
+  g_clear_pointer (&self->position_index, umedpt_tensor_unref);
+}
+
+static void
+declare_buffers (const UmedptSwinBuffers *buffers, UmedptParameters *parameters,
+    const char *prefix)
+{
+  if (buffers->coords_table)
+    umedpt_parameters_add_buffer (parameters, buffers->coords_table, prefix,
         "attn.relative_coords_table");
-  if (index)
-    umedpt_parameters_add_buffer (parameters, index, prefix,
+  if (buffers->position_index)
+    umedpt_parameters_add_buffer (parameters, buffers->position_index, prefix,
         "attn.relative_position_index");
 }
 
@@ -89,8 +100,8 @@ declare_norm (UmedptNorm *norm, UmedptParameters *parameters,
 /* Declares block @index of @stage under @prefix ("features.1.0."). */
 void
 umedpt_swin_block_declare (UmedptSwinBlock *self,
-    const UmedptDescription *description, gint stage, gint index,
-    UmedptParameters *parameters, const char *prefix)
+    const UmedptDescription *description, const UmedptSwinBuffers *buffers,
+    gint stage, gint index, UmedptParameters *parameters, const char *prefix)
 {
   const gint64 channels = (gint64) description->embed_dim << stage;
   const gint64 heads = description->heads[stage];
@@ -124,7 +135,7 @@ umedpt_swin_block_declare (UmedptSwinBlock *self,
     declare_norm (&self->norm1, parameters, prefix, "norm1.", channels);
     declare_norm (&self->norm2, parameters, prefix, "norm2.", channels);
   }
-  declare_buffers (parameters, prefix, description->window);
+  declare_buffers (buffers, parameters, prefix);
 }
 
 /* A copy of the bias of q, k and v with the middle third, k's, 0. */

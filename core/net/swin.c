@@ -121,6 +121,7 @@ umedpt_swin_new (const UmedptDescription *description,
     UmedptParameters *parameters, const char *prefix, GError **error)
 {
   UmedptSwin *self;
+  UmedptSwinBuffers buffers;
   guint block = 0;
 
   if (!check_description (description, error))
@@ -136,16 +137,18 @@ umedpt_swin_new (const UmedptDescription *description,
   self->blocks = g_new0 (UmedptSwinBlock, self->n_blocks);
 
   declare_stem (self, description, parameters, prefix);
+  umedpt_swin_buffers_init (&buffers, description->window);
   for (gint i = 0; i < UMEDPT_SWIN_LEVELS; i++) {
     for (gint j = 0; j < self->depths[i]; j++) {
       g_autofree char *path =
           g_strdup_printf ("%sfeatures.%d.%d.", prefix, 2 * i + 1, j);
-      umedpt_swin_block_declare (&self->blocks[block++], description, i, j,
-          parameters, path);
+      umedpt_swin_block_declare (&self->blocks[block++], description, &buffers,
+          i, j, parameters, path);
     }
     if (i + 1 < UMEDPT_SWIN_LEVELS)
       declare_merging (self, description, i, parameters, prefix);
   }
+  umedpt_swin_buffers_clear (&buffers);
   return self;
 }
 

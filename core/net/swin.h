@@ -33,6 +33,17 @@ typedef struct
   UmedptNorm norm1, norm2;
 } UmedptSwinBlock;
 
+/* The constants that checkpoints carry along with every block: they follow
+ * from the window, so that all blocks share them. Either may be NULL. */
+typedef struct
+{
+  UmedptTensor *coords_table; /* f32 [1, 2w - 1, 2w - 1, 2] */
+  UmedptTensor *position_index; /* i64 [w^4] */
+} UmedptSwinBuffers;
+
+void umedpt_swin_buffers_init (UmedptSwinBuffers *self, gint64 window);
+void umedpt_swin_buffers_clear (UmedptSwinBuffers *self);
+
 /* What a block's attention needs besides the image, derived from parameters
  * alone and therefore kept while they stay as they are. */
 typedef struct
@@ -43,8 +54,8 @@ typedef struct
 } UmedptSwinPrepared;
 
 void umedpt_swin_block_declare (UmedptSwinBlock *self,
-    const UmedptDescription *description, gint stage, gint index,
-    UmedptParameters *parameters, const char *prefix);
+    const UmedptDescription *description, const UmedptSwinBuffers *buffers,
+    gint stage, gint index, UmedptParameters *parameters, const char *prefix);
 gboolean umedpt_swin_block_prepare (const UmedptSwinBlock *self,
     UmedptContext *context, UmedptSwinPrepared *prepared, GError **error);
 void umedpt_swin_prepared_clear (UmedptSwinPrepared *prepared);

@@ -198,6 +198,7 @@ static const Malformed malformed[] = {
   { "heads-odd", "[3,6,12,24]", "[3,6,13,24]", "stage 3 has 384 channels, not a multiple of its 13 heads" },
   { "window-float", "\"window\":8", "\"window\":8.0", "'window': at byte" },
   { "window-large", "\"window\":8", "\"window\":64", "window 64 with 3 heads needs too much memory" },
+  { "biases-large", "[2,2,6,2],\"heads\":[3,6,12,24],\"window\":8", "[64,64,64,64],\"heads\":[3,6,12,24],\"window\":24", "window 24 in blocks with 2880 heads in all needs too much memory" },
   { "ratio-zero", "\"mlp_ratio\":4", "\"mlp_ratio\":0", "a number from 0.125 to 16" },
   { "ratio-odd", "\"mlp_ratio\":4", "\"mlp_ratio\":1.01", "is no whole number" },
   { "ratio-nan", "\"mlp_ratio\":4", "\"mlp_ratio\":NaN", "found 'NaN" },

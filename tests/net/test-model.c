@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "formula.h"
 #include "net/model-private.h"
+#include "tensor/storage.h"
 
 static char *folder;
 
@@ -352,6 +353,39 @@ test_wrong_descriptions (void)
   g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS);
 }
 
+/* A small file with a description of many blocks with large windows must not
+ * cost gigabytes before it is refused. */
+static void
+test_large_description (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (UmedptDescription) description =
+      umedpt_description_new ("swinv2-nano", &error);
+  g_autoptr (UmedptSafetensorsWriter) writer = umedpt_safetensors_writer_new ();
+  g_autofree char *path = in_folder ("large");
+  g_autofree char *json = NULL;
+  gsize before;
+
+  g_free (description->arch);
+  description->arch = g_strdup ("many-windows");
+  description->embed_dim = 1;
+  description->window = 32;
+  for (gint i = 0; i < 4; i++) {
+    description->depths[i] = 64;
+    description->heads[i] = 1;
+  }
+  json = umedpt_description_to_json (description);
+  umedpt_safetensors_writer_set_metadata (writer, "umedpt", json);
+  umedpt_safetensors_writer_write (writer, path, &error);
+  g_assert_no_error (error);
+  umedpt_storage_get_peak (TRUE);
+  before = umedpt_storage_get_peak (TRUE);
+  g_assert_null (umedpt_model_new_from_file (path, &error));
+  g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT);
+  g_assert_cmpuint (umedpt_storage_get_peak (FALSE) - before, <, 64 << 20);
+  g_unlink (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -369,6 +403,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/verify", test_verify);
   g_test_add_func ("/model/wrong-files", test_wrong_files);
   g_test_add_func ("/model/wrong-descriptions", test_wrong_descriptions);
+  g_test_add_func ("/model/large-description", test_large_description);
   result = g_test_run ();
   g_rmdir (folder);
   g_free (folder);
