@@ -91,8 +91,11 @@ prepare (Png *self, png_structp png, png_infop info)
   self->height = (gint) png_get_image_height (png, info);
   self->rows = g_try_malloc_n (n_rows * self->width, 4);
   self->row_pointers = g_try_new (png_bytep, n_rows);
-  if (self->rows == NULL || self->row_pointers == NULL)
+  if (self->rows == NULL || self->row_pointers == NULL) {
+    g_set_error (&self->error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY,
+        "there is no memory for its rows");
     return FALSE;
+  }
   for (gsize i = 0; i < n_rows; i++)
     self->row_pointers[i] = self->rows + i * self->width * 4;
   return TRUE;
@@ -146,6 +149,6 @@ umedpt_png_decode (const guint8 *data, gsize size, gint *width, gint *height,
     g_propagate_error (error, self.error);
   else
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT, "it is damaged (%s)",
-        self.message[0] != '\0' ? self.message : "no memory for its rows");
+        self.message);
   return NULL;
 }
