@@ -208,7 +208,9 @@ load (const char *path, UmedptBackend *backend, UmedptPrecision precision,
  *
  * Returns: (transfer full): the session, or %NULL with @error set
  *   (%UMEDPT_ERROR_NOT_FOUND, %UMEDPT_ERROR_IO, %UMEDPT_ERROR_FORMAT for the
- *   file, %UMEDPT_ERROR_SETTINGS or %UMEDPT_ERROR_BACKEND for the device)
+ *   file, %UMEDPT_ERROR_DATA if its parameters make no finite numbers,
+ *   %UMEDPT_ERROR_SETTINGS or %UMEDPT_ERROR_BACKEND for the device,
+ *   %UMEDPT_ERROR_NO_MEMORY)
  *
  * Since: 0.1
  */

@@ -17,24 +17,32 @@
 
 #define SIDE 64 /* of the test model's input: small, to be quick on ref */
 
-static char *folder, *model_file;
+static char *folder, *model_file, *other_file;
 static const char *device;
 
 static void
-write_model (const char *path, guint64 seed)
+write_model_of (const char *path, guint64 seed, gint side,
+    UmedptPoolOrder order)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (UmedptDescription) description =
       umedpt_description_new ("swinv2-nano", &error);
   g_autoptr (UmedptModel) model = NULL;
 
-  description->input_width = SIDE;
-  description->input_height = SIDE;
+  description->input_width = side;
+  description->input_height = side;
+  description->pool_order = order;
   model = umedpt_model_new_initialised (description, seed, &error);
   g_assert_no_error (error);
   formula_fill (umedpt_model_get_parameters (model));
   umedpt_model_save (model, path, &error);
   g_assert_no_error (error);
+}
+
+static void
+write_model (const char *path, guint64 seed)
+{
+  write_model_of (path, seed, SIDE, UMEDPT_POOL_BEFORE);
 }
 
 static UmedptSession *
@@ -309,6 +317,80 @@ test_threads (void)
         sizeof embeddings[i]);
 }
 
+/* Sessions that have nothing in common but the processor: two models whose
+ * maps have different sizes, each in two precisions. */
+enum
+{
+  SESSIONS = 4,
+  CALLERS = 4,
+  ROUNDS = 3
+};
+
+static UmedptSession *
+open_nth (guint i)
+{
+  return open_session (i & 1 ? other_file : model_file,
+      i & 2 ? UMEDPT_PRECISION_BF16 : UMEDPT_PRECISION_F32);
+}
+
+static void
+embed_with (UmedptSession *session, guint i, gfloat embedding[256])
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (UmedptTensor) tensor = formula_image ((gint) i, 50, 91);
+  const UmedptImage image = image_of (tensor);
+
+  umedpt_session_embed (session, &image, 1, embedding, NULL, &error);
+  g_assert_no_error (error);
+}
+
+typedef struct
+{
+  guint first; /* the session to begin with, so that callers mix */
+  gfloat (*expected)[256];
+} Caller;
+
+static gpointer
+work_mixed (gpointer data)
+{
+  const Caller *caller = data;
+
+  for (guint k = 0; k < ROUNDS * SESSIONS; k++) {
+    const guint i = (caller->first + k) % SESSIONS;
+    g_autoptr (UmedptSession) session = open_nth (i);
+    gfloat embedding[256];
+
+    embed_with (session, i, embedding);
+    g_assert_cmpmem (embedding, sizeof embedding, caller->expected[i],
+        sizeof embedding);
+  }
+  return NULL;
+}
+
+/* Many sessions at once give the bits that each gives alone. */
+static void
+test_threads_mixed (void)
+{
+  gfloat expected[SESSIONS][256];
+  Caller callers[CALLERS];
+  GThread *threads[CALLERS];
+
+  for (guint i = 0; i < SESSIONS; i++) {
+    g_autoptr (UmedptSession) session = open_nth (i);
+    embed_with (session, i, expected[i]);
+    for (guint k = 0; k < i; k++)
+      g_assert_cmpint (memcmp (expected[k], expected[i], sizeof expected[i]),
+          !=, 0);
+  }
+  umedpt_cache_trim ();
+  for (guint i = 0; i < CALLERS; i++) {
+    callers[i] = (Caller){ i, expected };
+    threads[i] = g_thread_new ("embed", work_mixed, &callers[i]);
+  }
+  for (guint i = 0; i < CALLERS; i++)
+    g_thread_join (threads[i]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -326,6 +408,8 @@ main (int argc, char **argv)
   folder = g_dir_make_tmp ("umedpt-session-XXXXXX", NULL);
   model_file = g_build_filename (folder, "model.safetensors", NULL);
   write_model (model_file, 1);
+  other_file = g_build_filename (folder, "other.safetensors", NULL);
+  write_model_of (other_file, 2, 80, UMEDPT_POOL_AFTER);
   g_test_add_func ("/session/shared", test_shared);
   g_test_add_func ("/session/kept", test_kept);
   g_test_add_func ("/session/dropped-in-time", test_dropped_in_time);
@@ -335,10 +419,13 @@ main (int argc, char **argv)
   g_test_add_func ("/session/images", test_images);
   g_test_add_func ("/session/bad-image", test_bad_image);
   g_test_add_func ("/session/threads", test_threads);
+  g_test_add_func ("/session/threads-mixed", test_threads_mixed);
   result = g_test_run ();
   g_unlink (model_file);
+  g_unlink (other_file);
   g_rmdir (folder);
   g_free (model_file);
+  g_free (other_file);
   g_free (folder);
   return result;
 }
