@@ -5,8 +5,6 @@
  */
 #include "report.h"
 
-#include <json-glib/json-glib.h>
-
 #include "program.h"
 
 typedef struct
@@ -57,11 +55,18 @@ report_free (Report *report)
 char *
 report_quote (const char *text)
 {
-  g_autoptr (JsonNode) node = json_node_new (JSON_NODE_VALUE);
   g_autofree char *valid = g_utf8_make_valid (text, -1);
+  GString *quoted = g_string_new ("\"");
 
-  json_node_set_string (node, valid);
-  return json_to_string (node, FALSE);
+  for (const char *c = valid; *c; c++)
+    if (*c == '"' || *c == '\\')
+      g_string_append_printf (quoted, "\\%c", *c);
+    else if ((guchar) *c < 0x20 || *c == 0x7f)
+      g_string_append_printf (quoted, "\\u%04x", (guchar) *c);
+    else
+      g_string_append_c (quoted, *c);
+  g_string_append_c (quoted, '"');
+  return g_string_free (quoted, FALSE);
 }
 
 static void

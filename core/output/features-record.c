@@ -8,9 +8,9 @@
  */
 #include "output/features-private.h"
 
-#include <json-glib/json-glib.h>
 #include <math.h>
 
+#include "base/json.h"
 #include "base/version.h"
 
 /* TRIDENT's classes of level-0 pixel sizes, upper bound in µm. */
@@ -151,71 +151,68 @@ umedpt_feature_record_file_attributes (const UmedptFeatureRecord *record,
   return list.n;
 }
 
+/* Begins a member of the top object. */
 static void
-build_attributes (JsonBuilder *builder, const UmedptAttribute *attributes,
-    guint n)
+append_name (GString *text, const char *name)
+{
+  g_string_append (text, text->len > 1 ? ",\n  " : "\n  ");
+  umedpt_json_append_string (text, name);
+  g_string_append (text, ": ");
+}
+
+static void
+append_attributes (GString *text, const UmedptAttribute *attributes, guint n)
 {
   for (guint i = 0; i < n; i++) {
-    json_builder_set_member_name (builder, attributes[i].name);
+    append_name (text, attributes[i].name);
     switch (attributes[i].kind) {
       case UMEDPT_ATTRIBUTE_INT:
-        json_builder_add_int_value (builder, attributes[i].i);
+        g_string_append_printf (text, "%" G_GINT64_FORMAT, attributes[i].i);
         break;
       case UMEDPT_ATTRIBUTE_DOUBLE:
-        json_builder_add_double_value (builder, attributes[i].d);
+        umedpt_json_append_double (text, attributes[i].d);
         break;
       case UMEDPT_ATTRIBUTE_STRING:
-        json_builder_add_string_value (builder, attributes[i].s);
+        umedpt_json_append_string (text, attributes[i].s);
         break;
     }
   }
 }
 
 static void
-build_bad_tiles (JsonBuilder *builder, GArray *bad_tiles)
+append_bad_tiles (GString *text, GArray *bad_tiles)
 {
-  json_builder_set_member_name (builder, "bad_tiles");
-  json_builder_begin_array (builder);
+  append_name (text, "bad_tiles");
+  g_string_append_c (text, '[');
   for (guint i = 0; i < bad_tiles->len; i++) {
     const UmedptBadTile *tile = &g_array_index (bad_tiles, UmedptBadTile, i);
 
-    json_builder_begin_object (builder);
-    json_builder_set_member_name (builder, "index");
-    json_builder_add_int_value (builder, tile->index);
-    json_builder_set_member_name (builder, "x");
-    json_builder_add_int_value (builder, tile->x);
-    json_builder_set_member_name (builder, "y");
-    json_builder_add_int_value (builder, tile->y);
-    json_builder_set_member_name (builder, "reason");
-    json_builder_add_string_value (builder, tile->reason);
-    json_builder_end_object (builder);
+    g_string_append_printf (text,
+        "%s\n    {\"index\": %" G_GINT64_FORMAT ", \"x\": %" G_GINT64_FORMAT
+        ", \"y\": %" G_GINT64_FORMAT ", \"reason\": ",
+        i ? "," : "", tile->index, tile->x, tile->y);
+    umedpt_json_append_string (text, tile->reason);
+    g_string_append_c (text, '}');
   }
-  json_builder_end_array (builder);
+  g_string_append (text, bad_tiles->len ? "\n  ]" : "]");
 }
 
 /* A JSON object with the attributes of all three groups and "bad_tiles". */
 char *
 umedpt_feature_record_to_json (const UmedptFeatureRecord *record)
 {
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
-  g_autoptr (JsonNode) root = NULL;
+  GString *text = g_string_new ("{");
   UmedptAttribute attributes[UMEDPT_MAX_ATTRIBUTES];
 
-  json_builder_begin_object (builder);
-  build_attributes (builder, attributes,
+  append_attributes (text, attributes,
       umedpt_feature_record_coords_attributes (record, attributes));
   /* Name and folder are in both of TRIDENT's groups. */
-  json_builder_set_member_name (builder, "encoder");
-  json_builder_add_string_value (builder,
+  append_name (text, "encoder");
+  umedpt_json_append_string (text,
       record->info.encoder ? record->info.encoder : "None");
-  build_attributes (builder, attributes,
+  append_attributes (text, attributes,
       umedpt_feature_record_file_attributes (record, attributes));
-  build_bad_tiles (builder, record->bad_tiles);
-  json_builder_end_object (builder);
-
-  root = json_builder_get_root (builder);
-  json_generator_set_root (generator, root);
-  json_generator_set_pretty (generator, TRUE);
-  return json_generator_to_data (generator, NULL);
+  append_bad_tiles (text, record->bad_tiles);
+  g_string_append (text, "\n}");
+  return g_string_free (text, FALSE);
 }
