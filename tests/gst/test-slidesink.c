@@ -226,6 +226,120 @@ test_flush (void)
   gst_object_unref (element);
 }
 
+/* --- files that are there ----------------------------------------------- */
+
+static GstMessage *
+run_to_end (GstElement *element, GstBus *bus, guint n, gboolean eos)
+{
+  GstHarness *h = new_harness (element);
+
+  push_slide (h, n);
+  for (guint i = 0; i < n; i++)
+    g_assert_cmpint (push_tile (h, i, TRUE, TRUE, 5), ==, GST_FLOW_OK);
+  if (eos)
+    g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
+  gst_element_set_state (element, GST_STATE_READY);
+  gst_harness_teardown (h);
+  return test_pop (bus, GST_MESSAGE_ELEMENT);
+}
+
+static char *
+read_file (const char *path, gsize *size)
+{
+  char *content = NULL;
+
+  g_assert_true (g_file_get_contents (path, &content, size, NULL));
+  return content;
+}
+
+/* The old file stays until the new one is complete. */
+static void
+test_overwrite (void)
+{
+  g_autofree char *path = test_path ("old.npy");
+  g_autofree char *kept = NULL, *written = NULL;
+  GstElement *element = new_sink (path, TRUE);
+  g_autoptr (GstBus) bus = test_bus (element);
+  g_autoptr (GstMessage) none = NULL, message = NULL;
+  gsize size = 0;
+
+  g_assert_true (g_file_set_contents (path, "old", -1, NULL));
+  none = run_to_end (element, bus, 3, FALSE);
+  g_assert_null (none);
+  kept = read_file (path, &size);
+  g_assert_cmpstr (kept, ==, "old");
+  message = run_to_end (element, bus, 3, TRUE);
+  g_assert_nonnull (message);
+  written = read_file (path, &size);
+  g_assert_cmpmem (written, 6, "\x93NUMPY", 6);
+  gst_element_set_bus (element, NULL);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_object_unref (element);
+}
+
+/* One element for slide after slide, as a cohort is run: READY is enough to
+ * change the file. */
+static void
+test_next_file (void)
+{
+  GstElement *element = new_sink (NULL, FALSE);
+  g_autoptr (GstBus) bus = test_bus (element);
+
+  for (guint i = 1; i <= 3; i++) {
+    g_autofree char *name = g_strdup_printf ("next-%u.h5", i);
+    g_autofree char *path = test_path (name);
+    g_autoptr (GstMessage) message = NULL;
+
+    g_object_set (element, "features-location", path, NULL);
+    message = run_to_end (element, bus, i, TRUE);
+    g_assert_cmpuint (message_count (message, "rows"), ==, i);
+    g_assert_cmpstr (
+        gst_structure_get_string (gst_message_get_structure (message), "path"),
+        ==, path);
+    g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+  }
+  gst_element_set_bus (element, NULL);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_object_unref (element);
+}
+
+/* After EOS the file is complete; who seeks back then must allow that it is
+ * replaced. */
+static void
+test_seek_after_end (void)
+{
+  for (guint overwrite = 0; overwrite < 2; overwrite++) {
+    g_autofree char *name = g_strdup_printf ("again-%u.h5", overwrite);
+    g_autofree char *path = test_path (name);
+    GstElement *element = new_sink (path, overwrite);
+    g_autoptr (GstBus) bus = test_bus (element);
+    GstHarness *h = new_harness (element);
+    g_autoptr (GstMessage) message = NULL;
+    g_autoptr (GError) error = NULL;
+    GstSegment segment;
+
+    push_slide (h, 1);
+    g_assert_cmpint (push_tile (h, 0, TRUE, TRUE, 5), ==, GST_FLOW_OK);
+    g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
+    gst_harness_push_event (h, gst_event_new_flush_start ());
+    gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+    gst_segment_init (&segment, GST_FORMAT_TIME);
+    gst_harness_push_event (h, gst_event_new_segment (&segment));
+    g_assert_cmpint (push_tile (h, 0, TRUE, TRUE, 5), ==,
+        overwrite ? GST_FLOW_OK : GST_FLOW_ERROR);
+    message = test_pop (bus, GST_MESSAGE_ERROR);
+    g_assert_cmpint (message != NULL, ==, !overwrite);
+    if (message) {
+      gst_message_parse_error (message, &error, NULL);
+      g_assert_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_WRITE);
+    }
+    gst_harness_teardown (h);
+    gst_element_set_bus (element, NULL);
+    gst_object_unref (element);
+    g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+  }
+}
+
 /* --- not writing -------------------------------------------------------- */
 
 static void
@@ -313,6 +427,64 @@ test_wrong_tiles (void)
   }
 }
 
+/* A stream that was never a slide. */
+static void
+test_no_slide (void)
+{
+  g_autofree char *path = test_path ("no-slide.h5");
+  GstElement *element = new_sink (path, FALSE);
+  g_autoptr (GstBus) bus = test_bus (element);
+  GstHarness *h = new_harness (element);
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gst_harness_push_event (h, gst_event_new_eos ()));
+  message = test_pop (bus, GST_MESSAGE_ERROR);
+  g_assert_nonnull (message);
+  gst_message_parse_error (message, &error, NULL);
+  g_assert_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT);
+  gst_harness_teardown (h);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (element);
+  assert_folder_without ("no-slide");
+}
+
+/* Tensors of other plugins, or of a wrong one: no vector of floats. */
+static void
+test_wrong_tensors (void)
+{
+  for (guint i = 0; i < 4; i++) {
+    g_autofree char *path = test_path ("tensor.h5");
+    GstElement *element = new_sink (path, FALSE);
+    g_autoptr (GstBus) bus = test_bus (element);
+    GstHarness *h = new_harness (element);
+    GstBuffer *buffer = gst_buffer_new_allocate (NULL, 8 * 8 * 3, NULL);
+    g_autoptr (GstMessage) message = NULL;
+    GstUmedptTensorMeta *meta = NULL;
+
+    push_slide (h, 1);
+    add_tile (buffer, 0);
+    add_tensor (buffer, 5);
+    meta = (GstUmedptTensorMeta *) gst_buffer_get_umedpt_tensor_meta (buffer,
+        NULL);
+    if (i == 0)
+      meta->data_type = GST_UMEDPT_TENSOR_I32;
+    else if (i == 1)
+      meta->num_dims = 2;
+    else if (i == 2)
+      meta->dims[0] = DIM + 1;
+    else
+      meta->dims[0] = 0;
+    g_assert_cmpint (gst_harness_push (h, buffer), ==, GST_FLOW_ERROR);
+    message = test_pop (bus, GST_MESSAGE_ERROR);
+    g_assert_nonnull (message);
+    gst_harness_teardown (h);
+    gst_element_set_bus (element, NULL);
+    gst_object_unref (element);
+    assert_folder_without ("tensor.h5");
+  }
+}
+
 /* All before the first tile is computed. */
 static void
 test_start_errors (void)
@@ -379,6 +551,11 @@ main (int argc, char **argv)
   g_test_add_func ("/slidesink/stop", test_stop);
   g_test_add_func ("/slidesink/second-run", test_second_run);
   g_test_add_func ("/slidesink/wrong-tiles", test_wrong_tiles);
+  g_test_add_func ("/slidesink/overwrite", test_overwrite);
+  g_test_add_func ("/slidesink/next-file", test_next_file);
+  g_test_add_func ("/slidesink/seek-after-end", test_seek_after_end);
+  g_test_add_func ("/slidesink/no-slide", test_no_slide);
+  g_test_add_func ("/slidesink/wrong-tensors", test_wrong_tensors);
   g_test_add_func ("/slidesink/start-errors", test_start_errors);
   return test_run ();
 }
