@@ -9,15 +9,15 @@
 # and nothing could be told apart.
 #
 # check-embeddings.py BUILD: skipped without torch, torchvision or openslide.
-# Passes if every tile's cosine is above 0.9999 in f32 and above 0.999 in bf16,
-# and every tile is nearest to itself. Prints TAP.
+# Passes if every tile's cosine is above 0.9999 in f32 and above 0.999 in bf16.
+# Prints TAP.
 import importlib.util
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-from launch_lines import HERE, Build, house
+from launch_lines import HERE, Build, house, truth
 
 try:
     import h5py
@@ -67,28 +67,35 @@ def read_tile(slide, x, y, level):
 
 def cosines(a, b):
     """All pairs, [rows of a, rows of b]."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    a /= np.linalg.norm(a, axis=1, keepdims=True)
-    b /= np.linalg.norm(b, axis=1, keepdims=True)
+    a = a / np.linalg.norm(a, axis=1, keepdims=True)
+    b = b / np.linalg.norm(b, axis=1, keepdims=True)
     return a @ b.T
 
 
-def compare(features, expected, limit):
-    pairs = cosines(features, expected)
-    own = np.diag(pairs)
-    others = pairs - 2 * np.eye(len(pairs))
-    print(f"# cosine of a tile with itself at least {own.min():.7f}, with "
-          f"another at most {others.max():.4f}")
+def compare(features, expected, precision):
+    """Problems. What all tiles have in common hides what they have not, so
+    in f32 the cosines without their mean must be as good."""
+    a, b = features.astype(np.float64), expected.astype(np.float64)
+    own = np.diag(cosines(a, b))
+    pairs = cosines(a - b.mean(axis=0), b - b.mean(axis=0))
+    apart = np.diag(pairs)
+    others = (pairs - 3 * np.eye(len(pairs))).max()
+    print(f"# cosine {own.min():.7f} at least; without the mean {apart.min():.5f} "
+          f"at least, with another tile {others:.3f} at most")
+    limit = LIMITS[precision]
     if own.min() <= limit:
         yield f"cosine {own.min():.7f} of tile {own.argmin()}; > {limit} wanted"
-    if (others.max(axis=1) >= own).any():
-        yield f"tile {(own - others.max(axis=1)).argmin()} is like another one"
+    if precision == "f32" and apart.min() <= limit:
+        yield f"cosine {apart.min():.7f} of tile {apart.argmin()} without the " \
+            f"mean; > {limit} wanted"
+    if precision == "f32" and others > 0.99:
+        yield "two tiles are alike, so that this test says too little"
 
 
 def check_slide(build, name, location, level, region, model, encoder, tensors):
     slide = openslide.OpenSlide(str(location))
     expected, places = None, None
-    for precision, limit in LIMITS.items():
+    for precision in LIMITS:
         path = build.shared / f"{name}-{precision}.h5"
         done = build.launch(
             f"-e umedptslidesrc location={location} level={level} "
@@ -106,11 +113,12 @@ def check_slide(build, name, location, level, region, model, encoder, tensors):
                 for x, y in coords])
         assert coords == places and len(coords) > 3
         house.case(f"{name}: {len(coords)} tiles of level {level}, {precision}",
-                   compare(features, expected, limit))
+                   compare(features, expected, precision))
 
 
 def main():
     torch.set_grad_enabled(False)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     data = os.environ.get("UMEDPT_TEST_DATA")
     with tempfile.TemporaryDirectory() as shared:
         build = Build(sys.argv[1], shared)
@@ -119,14 +127,15 @@ def main():
         encoder, _ = compare_full.make_torch("swinv2-tiny", tensors)
         # halves exactly, so that OpenSlide does not resample
         location = build.slide("synthetic.tiff", 4096, 3072, 0.25)
-        for level, region in ((0, "1500,1200,1024,512"),
-                              (1, "2560,2048,1536,1024")):
+        x, y = (int(v) // 2 * 2 for v in truth(location)["tissue"][0]["centre"])
+        for level, half in ((0, TILE), (1, 2 * TILE)):
+            region = f"{x - half},{y - half},{2 * half},{2 * half}"
             check_slide(build, f"synthetic-{level}", location, level, region,
                         model, encoder, tensors)
         location = Path(data or "", "slides", "cmu-1-small-region.svs")
         if data and location.exists():
             # over the corner
-            check_slide(build, "cmu-1", location, 0, "1500,2400,720,567",
+            check_slide(build, "cmu-1", location, 0, "1750,2600,470,367",
                         model, encoder, tensors)
         else:
             house.skip("cmu-1", "UMEDPT_TEST_DATA has no such slide")
