@@ -46,6 +46,7 @@
 #include "gstumedptslidesettings.h"
 #include "gstumedptslideuri.h"
 #include "gstumedpttilebuffer.h"
+#include "gstumedpttiletime.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_umedpt_slide_src_debug);
 #define GST_CAT_DEFAULT gst_umedpt_slide_src_debug
@@ -492,48 +493,21 @@ gst_umedpt_slide_src_do_seek (GstBaseSrc *base, GstSegment *segment)
   return TRUE;
 }
 
-/* Both counts in the formats that mean tiles. */
-static gboolean
-answer_count (GstFormat format, guint64 tiles, gint64 *value)
-{
-  if (format == GST_FORMAT_TIME)
-    *value = tiles * GST_SECOND;
-  else if (format == GST_FORMAT_DEFAULT || format == GST_FORMAT_BUFFERS)
-    *value = tiles;
-  else
-    return FALSE;
-  return TRUE;
-}
-
 static gboolean
 gst_umedpt_slide_src_query (GstBaseSrc *base, GstQuery *query)
 {
   GstUmedptSlideSrc *self = GST_UMEDPT_SLIDE_SRC (base);
-  GstFormat format = GST_FORMAT_UNDEFINED;
   guint64 n_tiles = 0, next = 0;
   gboolean open = FALSE;
-  gint64 value = 0;
 
   GST_OBJECT_LOCK (self);
   open = self->plan != NULL;
   n_tiles = self->n_tiles;
   next = self->next;
   GST_OBJECT_UNLOCK (self);
-  if (GST_QUERY_TYPE (query) == GST_QUERY_DURATION && open) {
-    gst_query_parse_duration (query, &format, NULL);
-    if (answer_count (format, n_tiles, &value)) {
-      gst_query_set_duration (query, format, value);
-      return TRUE;
-    }
-  } else if (GST_QUERY_TYPE (query) == GST_QUERY_POSITION && open) {
-    gst_query_parse_position (query, &format, NULL);
-    if (answer_count (format, next, &value)) {
-      gst_query_set_position (query, format, value);
-      return TRUE;
-    }
-  }
-  return GST_BASE_SRC_CLASS (gst_umedpt_slide_src_parent_class)
-      ->query (base, query);
+  return (open && gst_umedpt_tile_time_answer (query, n_tiles, next)) ||
+      GST_BASE_SRC_CLASS (gst_umedpt_slide_src_parent_class)
+          ->query (base, query);
 }
 
 /* --- class -------------------------------------------------------------- */

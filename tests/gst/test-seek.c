@@ -98,6 +98,31 @@ test_stop (void)
   gst_harness_teardown (h);
 }
 
+/* "From tile 66 on", without a thought for seconds. */
+static void
+test_in_tiles (void)
+{
+  GstHarness *h = new_harness (test_slide (), 64);
+  gint64 value = 0;
+
+  gst_harness_play (h);
+  wait_eos (h);
+  drop_buffers (h);
+  g_assert_true (gst_harness_push_upstream_event (h,
+      gst_event_new_seek (1.0, GST_FORMAT_DEFAULT, GST_SEEK_FLAG_FLUSH,
+          GST_SEEK_TYPE_SET, 66, GST_SEEK_TYPE_SET, 68)));
+  wait_eos (h);
+  assert_tiles (h, 66, 68);
+  g_assert_true (gst_pad_peer_query_convert (h->sinkpad, GST_FORMAT_TIME,
+      7 * GST_SECOND + 1, GST_FORMAT_DEFAULT, &value));
+  g_assert_cmpint (value, ==, 7);
+  g_assert_false (gst_pad_peer_query_convert (h->sinkpad, GST_FORMAT_DEFAULT,
+      G_MAXINT64, GST_FORMAT_TIME, &value));
+  g_assert_false (gst_pad_peer_query_convert (h->sinkpad, GST_FORMAT_BYTES, 1,
+      GST_FORMAT_TIME, &value));
+  gst_harness_teardown (h);
+}
+
 /* Tile 9 of 16 is bad, and the last one asked for: no other in its place. */
 static void
 test_stop_at_bad_tile (void)
@@ -253,6 +278,7 @@ main (int argc, char **argv)
   test_init (&argc, &argv);
   g_test_add_func ("/seek/in-ready", test_in_ready);
   g_test_add_func ("/seek/stop", test_stop);
+  g_test_add_func ("/seek/in-tiles", test_in_tiles);
   g_test_add_func ("/seek/stop-at-bad-tile", test_stop_at_bad_tile);
   g_test_add_func ("/seek/behind-end", test_behind_end);
   g_test_add_func ("/seek/backwards", test_backwards);
