@@ -3,7 +3,7 @@
  * Run-time choice of kernels. UMEDPT_CPU=portable|avx2|avx512|avx512_bf16
  * lowers the level (it never raises it), so that every path can be tested on
  * one machine. The core count honours the affinity mask (taskset, cgroups'
- * cpusets), since a pool wider than its cores only waits for itself.
+ * cpusets) and a container's quota, since a pool wider than its cores only waits for itself.
  */
 #define _GNU_SOURCE
 #include "base/cpu.h"
@@ -67,15 +67,37 @@ umedpt_isa_name (UmedptIsa isa)
   return isa_names[isa];
 }
 
-/* Cores in this process's affinity mask, at least 1. */
+/* Cores that a container's quota of processor time amounts to, rounded up; 0 =
+ * no quota. The file says "max 100000" or "250000 100000": time per period. */
+static guint
+read_quota (void)
+{
+  g_autofree char *text = NULL;
+  guint64 quota, period;
+  char *end;
+
+  if (!g_file_get_contents ("/sys/fs/cgroup/cpu.max", &text, NULL, NULL))
+    return 0;
+  quota = g_ascii_strtoull (text, &end, 10);
+  period = g_ascii_strtoull (end, NULL, 10);
+  if (quota == 0 || period == 0)
+    return 0;
+  return (guint) MIN ((quota + period - 1) / period, G_MAXUINT);
+}
+
+/* Cores that this process may use, at least 1: by its affinity mask and by
+ * its container's quota. */
 guint
 umedpt_cpu_count (void)
 {
   cpu_set_t set;
+  guint n = g_get_num_processors (), quota = read_quota ();
 
   if (sched_getaffinity (0, sizeof set, &set) == 0 && CPU_COUNT (&set) > 0)
-    return CPU_COUNT (&set);
-  return MAX (g_get_num_processors (), 1);
+    n = CPU_COUNT (&set);
+  if (quota > 0)
+    n = MIN (n, quota);
+  return MAX (n, 1);
 }
 
 /* One line for people, as "2 cores, avx512_bf16". Free with g_free(). */

@@ -36,6 +36,7 @@ typedef struct
   guint64 offset; /* of the directory in the file */
   gint64 width, height;
   gint64 block_width, block_height; /* decoded at once */
+  gboolean tiled;
 } Page;
 
 typedef struct
@@ -415,10 +416,12 @@ read_page (TIFF *tiff, Page *page, char why[1024])
   page->height = h;
   page->block_width = bw;
   page->block_height = bh;
+  page->tiled = TIFFIsTiled (tiff) != 0;
   return TRUE;
 }
 
-/* Whether @page is the same picture as the last level, only smaller. */
+/* Whether @page is the same picture as the last level, only smaller. Between
+ * the tiled levels of an Aperio slide stands a thumbnail in strips. */
 static gboolean
 is_next_level (TiffReader *self, const Page *page)
 {
@@ -427,6 +430,8 @@ is_next_level (TiffReader *self, const Page *page)
   double rx = (double) first->width / (double) page->width;
   double ry = (double) first->height / (double) page->height;
 
+  if (first->tiled && !page->tiled)
+    return FALSE;
   return page->width < last->width && page->height < last->height &&
       fabs (rx / ry - 1.0) <=
       ASPECT_SLACK + 1.0 / MIN (page->width, page->height);

@@ -157,6 +157,22 @@ warm_up (UmedptSession *self, GError **error)
   return TRUE;
 }
 
+/* The CPU's own kernels have no bf16 without hardware for it, and the plain C
+ * that would stand in is hundreds of times slower: refused, not endured. */
+static gboolean
+check_precision (UmedptPrecision precision, const UmedptBackend *backend,
+    GError **error)
+{
+  if (precision != UMEDPT_PRECISION_BF16 || backend != umedpt_backend_cpu () ||
+      umedpt_cpu_isa () >= UMEDPT_ISA_AVX512_BF16)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED,
+      "Precision bf16 needs a processor with AVX512_BF16; this one (or "
+      "UMEDPT_CPU) offers %s. Ask for f32 or auto.",
+      umedpt_isa_name (umedpt_cpu_isa ()));
+  return FALSE;
+}
+
 static gboolean
 check_input_size (UmedptSession *self, GError **error)
 {
@@ -210,6 +226,7 @@ load (const char *path, UmedptBackend *backend, UmedptPrecision precision,
  *   (%UMEDPT_ERROR_NOT_FOUND, %UMEDPT_ERROR_IO, %UMEDPT_ERROR_FORMAT for the
  *   file, %UMEDPT_ERROR_DATA if its parameters make no finite numbers,
  *   %UMEDPT_ERROR_SETTINGS or %UMEDPT_ERROR_BACKEND for the device,
+ *   %UMEDPT_ERROR_UNSUPPORTED for bf16 where the processor lacks it,
  *   %UMEDPT_ERROR_NO_MEMORY)
  *
  * Since: 0.1
@@ -229,6 +246,8 @@ umedpt_session_open (const char *model_file, const char *device,
   if (!backend)
     return NULL;
   precision = resolve_precision (precision, backend);
+  if (!check_precision (precision, backend, error))
+    return NULL;
   g_mutex_lock (&open_lock);
   key = make_key (model_file, backend, precision, error);
   self = key ? umedpt_cache_get (key) : NULL;

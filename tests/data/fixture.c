@@ -209,6 +209,23 @@ write_directory (TIFF *tiff, gint width, gint height, const guint8 *rgba,
   g_assert_true (TIFFWriteDirectory (tiff));
 }
 
+/* Every @factor-th pixel as a directory of its own. */
+static void
+write_reduced (TIFF *tiff, gint width, gint height, const guint8 *rgba,
+    gint factor, const FixtureTiff *o)
+{
+  gint w = width / factor, h = height / factor;
+  g_autofree guint8 *small = g_malloc ((gsize) w * h * 4);
+
+  for (gint y = 0; y < h; y++)
+    for (gint x = 0; x < w; x++)
+      memcpy (small + ((gsize) y * w + x) * 4,
+          rgba + ((gsize) y * factor * width + x * factor) * 4, 4);
+  TIFFSetField (tiff, TIFFTAG_SUBFILETYPE, FILETYPE_REDUCEDIMAGE);
+  set_tags (tiff, w, h, o);
+  write_directory (tiff, w, h, small, o);
+}
+
 void
 fixture_write_tiff (const char *path, gint width, gint height,
     const guint8 *rgba, const FixtureTiff *o)
@@ -221,18 +238,13 @@ fixture_write_tiff (const char *path, gint width, gint height,
   if (o->sub_ifd)
     TIFFSetField (tiff, TIFFTAG_SUBIFD, 1, sub);
   write_directory (tiff, width, height, rgba, o);
-  if (o->sub_ifd || o->page) {
-    gint w = width / 2, h = height / 2;
-    g_autofree guint8 *half = g_malloc ((gsize) w * h * 4);
-
-    for (gint y = 0; y < h; y++)
-      for (gint x = 0; x < w; x++)
-        memcpy (half + ((gsize) y * w + x) * 4,
-            rgba + ((gsize) 2 * y * width + 2 * x) * 4, 4);
-    TIFFSetField (tiff, TIFFTAG_SUBFILETYPE, FILETYPE_REDUCEDIMAGE);
-    set_tags (tiff, w, h, o);
-    write_directory (tiff, w, h, half, o);
+  if (o->thumbnail) {
+    FixtureTiff strips = *o;
+    strips.rows_per_strip = 16;
+    write_reduced (tiff, width, height, rgba, 4, &strips);
   }
+  if (o->sub_ifd || o->page)
+    write_reduced (tiff, width, height, rgba, 2, o);
   TIFFClose (tiff);
 }
 

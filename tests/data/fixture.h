@@ -40,6 +40,7 @@ typedef struct
   gboolean deflate;
   gboolean sub_ifd; /* a half-size level as a sub-directory */
   gboolean page; /* or as a second page */
+  gboolean thumbnail; /* before it, a quarter-size page in strips */
   double x_per_cm, y_per_cm; /* 0: no resolution */
 } FixtureTiff;
 

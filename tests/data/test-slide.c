@@ -317,6 +317,28 @@ test_mpp (void)
   check_mpp (strips, 0, UMEDPT_MPP_UNKNOWN, "differs between the axes");
 }
 
+/* As in an Aperio slide: a thumbnail in strips between the tiled levels is no
+ * level, and does not hide the larger one behind it. */
+static void
+test_thumbnail_between (void)
+{
+  const FixtureTiff options = {
+    .kind = FIXTURE_RGB, .page = TRUE, .thumbnail = TRUE
+  };
+  g_autofree guint8 *rgba = fixture_pixels (400, 320, 12, FALSE);
+  g_autofree char *path = fixture_path ("thumbnail.tiff");
+  g_autoptr (GError) error = NULL;
+  UmedptSlideReader *reader;
+
+  fixture_write_tiff (path, 400, 320, rgba, &options);
+  reader = umedpt_slide_reader_open_tiff (path, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (reader->levels->len, ==, 2);
+  g_assert_cmpint (g_array_index (reader->levels, UmedptSlideLevel, 1).width,
+      ==, 200);
+  reader->klass->close (reader);
+}
+
 static void
 check_tiff (const FixtureTiff *options, guint n_levels)
 {
@@ -581,6 +603,7 @@ main (int argc, char **argv)
   g_test_add_func ("/slide/openslide", test_openslide);
   g_test_add_func ("/slide/real", test_real);
   g_test_add_func ("/slide/real-openslide", test_real_openslide);
+  g_test_add_func ("/slide/thumbnail-between", test_thumbnail_between);
   g_test_add_func ("/slide/real-broken", test_real_broken);
   status = g_test_run ();
   fixture_remove ();

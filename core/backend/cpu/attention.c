@@ -127,22 +127,24 @@ attention_chunk (gpointer data, guint worker, guint chunk)
   }
 }
 
-/* The range of each head's bias, from which the kernel bounds its logits. */
-static float *
-measure_bias (const UmedptWindowAttentionArgs *args)
+/* The range of each head's bias, from which the kernel bounds its logits:
+ * the largest of all heads, then the smallest. Prepared once per tensor. */
+static gpointer
+measure_bias (UmedptTensor *position_bias, gpointer user_data, GError **error)
 {
-  const gint64 n = args->window * args->window * args->window * args->window;
-  float *range = g_new (float, 2 * args->heads);
+  const gint64 heads = position_bias->shape[0];
+  const gint64 n = (gint64) position_bias->n_elements / heads;
+  float *range = g_new (float, 2 * heads);
 
-  for (gint64 h = 0; h < args->heads; h++) {
-    const float *bias = UMEDPT_F32 (args->position_bias) + h * n;
+  for (gint64 h = 0; h < heads; h++) {
+    const float *bias = UMEDPT_F32 (position_bias) + h * n;
     float largest = bias[0], smallest = bias[0];
     for (gint64 i = 1; i < n; i++) {
       largest = MAX (largest, bias[i]);
       smallest = MIN (smallest, bias[i]);
     }
     range[h] = largest;
-    range[args->heads + h] = smallest;
+    range[heads + h] = smallest;
   }
   return range;
 }
@@ -186,7 +188,8 @@ umedpt_cpu_window_attention (UmedptBackend *backend,
     .cols = (shape[2] + window - 1) / window,
     .element = umedpt_dtype_size (args->qkv->dtype) };
   g_autofree char *padding = NULL;
-  g_autofree float *bias_range = NULL;
+  static const char bias_key;
+  const float *bias_range;
   gint64 windows = shape[0] * job.rows * job.cols;
 
   if (!check_supported (args, C, error))
@@ -202,7 +205,10 @@ umedpt_cpu_window_attention (UmedptBackend *backend,
   else
     memcpy (padding, args->qkv_bias->data, 3 * C * sizeof (float));
   job.padding = padding;
-  bias_range = measure_bias (args);
+  bias_range = umedpt_tensor_attach (args->position_bias, &bias_key,
+      measure_bias, NULL, g_free, error);
+  if (!bias_range)
+    return FALSE;
   job.largest = bias_range;
   job.smallest = bias_range + args->heads;
   job.chunks_per_window =
