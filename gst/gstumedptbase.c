@@ -86,7 +86,8 @@ gst_umedpt_base_start (GstBaseTransform *trans)
   priv->stats.model_load = gst_util_get_timestamp () - begin;
   priv->capacity = priv->batch_size;
   priv->live = FALSE;
-  priv->frame_duration = priv->announced = priv->earliest = GST_CLOCK_TIME_NONE;
+  priv->frame_duration = priv->announced = priv->earliest = priv->position =
+      GST_CLOCK_TIME_NONE;
   priv->inference = 0;
   GST_OBJECT_UNLOCK (self);
   priv->frames = g_new0 (GstVideoFrame, priv->capacity);
@@ -201,12 +202,35 @@ query_latency (GstUmedptBase *self, GstQuery *query)
   return TRUE;
 }
 
+/* The base class knows only the frames that generate_output() returned, not
+ * those that a drained batch sent; a progress display would end too early. */
+static gboolean
+query_position (GstUmedptBase *self, GstQuery *query)
+{
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  GstFormat format;
+  GstClockTime position;
+
+  gst_query_parse_position (query, &format, NULL);
+  GST_OBJECT_LOCK (self);
+  position = priv->position;
+  GST_OBJECT_UNLOCK (self);
+  if (format != GST_FORMAT_TIME || !GST_CLOCK_TIME_IS_VALID (position))
+    return FALSE;
+  gst_query_set_position (query, GST_FORMAT_TIME, (gint64) position);
+  return TRUE;
+}
+
 static gboolean
 gst_umedpt_base_query (GstBaseTransform *trans, GstPadDirection direction,
     GstQuery *query)
 {
   if (direction == GST_PAD_SRC && GST_QUERY_TYPE (query) == GST_QUERY_LATENCY)
     return query_latency (GST_UMEDPT_BASE (trans), query);
+  if (direction == GST_PAD_SRC &&
+      GST_QUERY_TYPE (query) == GST_QUERY_POSITION &&
+      query_position (GST_UMEDPT_BASE (trans), query))
+    return TRUE;
   return PARENT->query (trans, direction, query);
 }
 
@@ -312,6 +336,7 @@ flush (GstUmedptBase *self, GstUmedptBasePrivate *priv)
   priv->flow = GST_FLOW_OK;
   g_cancellable_reset (priv->cancellable);
   GST_OBJECT_LOCK (self);
+  priv->position = GST_CLOCK_TIME_NONE;
   priv->earliest = GST_CLOCK_TIME_NONE;
   GST_OBJECT_UNLOCK (self);
 }
@@ -414,7 +439,8 @@ gst_umedpt_base_init (GstUmedptBase *self)
   priv->precision = UMEDPT_PRECISION_AUTO;
   priv->batch_size = 1;
   priv->qos = TRUE;
-  priv->frame_duration = priv->announced = priv->earliest = GST_CLOCK_TIME_NONE;
+  priv->frame_duration = priv->announced = priv->earliest = priv->position =
+      GST_CLOCK_TIME_NONE;
   priv->cancellable = g_cancellable_new ();
   g_queue_init (&priv->ready);
   /* never passthrough: buffers get metas, so they must be writable */

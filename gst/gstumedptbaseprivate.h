@@ -59,6 +59,7 @@ typedef struct
   GstClockTime announced; /* the latency of our last answer or message */
   GstClockTime earliest; /* QoS: frames before this running time are late */
   double proportion;
+  GstClockTime position; /* stream time where the last frame out ends */
 } GstUmedptBasePrivate;
 
 GstUmedptBasePrivate *gst_umedpt_base_get_private (GstUmedptBase *self);

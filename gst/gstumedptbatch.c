@@ -313,6 +313,24 @@ batch_is_complete (GstUmedptBasePrivate *priv)
       (priv->n_waiting > 0 && priv->n_skipped == priv->n_waiting);
 }
 
+static void
+note_frame_out (GstUmedptBase *self, GstUmedptBasePrivate *priv,
+    GstBuffer *buffer)
+{
+  GstClockTime end = GST_BUFFER_PTS (buffer);
+  guint64 position;
+
+  if (GST_CLOCK_TIME_IS_VALID (end) && GST_BUFFER_DURATION_IS_VALID (buffer))
+    end += GST_BUFFER_DURATION (buffer);
+  position = gst_segment_to_stream_time (&GST_BASE_TRANSFORM (self)->segment,
+      GST_FORMAT_TIME, end);
+  GST_OBJECT_LOCK (self);
+  priv->stats.frames_out++;
+  if (GST_CLOCK_TIME_IS_VALID (position))
+    priv->position = position;
+  GST_OBJECT_UNLOCK (self);
+}
+
 GstFlowReturn
 gst_umedpt_batch_generate (GstBaseTransform *trans, GstBuffer **buffer)
 {
@@ -328,11 +346,8 @@ gst_umedpt_batch_generate (GstBaseTransform *trans, GstBuffer **buffer)
   }
   if (flow == GST_FLOW_OK)
     *buffer = g_queue_pop_head (&priv->ready);
-  if (*buffer) {
-    GST_OBJECT_LOCK (self);
-    priv->stats.frames_out++;
-    GST_OBJECT_UNLOCK (self);
-  }
+  if (*buffer)
+    note_frame_out (self, priv, *buffer);
   count_overhead (self, priv, begin, took);
   return flow;
 }
@@ -348,9 +363,7 @@ gst_umedpt_batch_drain (GstUmedptBase *self)
   if (priv->n_waiting > 0)
     flow = run_batch (self, priv, &took);
   while (flow == GST_FLOW_OK && (buffer = g_queue_pop_head (&priv->ready))) {
-    GST_OBJECT_LOCK (self);
-    priv->stats.frames_out++;
-    GST_OBJECT_UNLOCK (self);
+    note_frame_out (self, priv, buffer);
     flow = gst_pad_push (GST_BASE_TRANSFORM_SRC_PAD (self), buffer);
   }
   if (flow != GST_FLOW_OK) {

@@ -423,6 +423,15 @@ gst_umedpt_slide_src_get_reader (GstUmedptSlideSrc *self)
   return reader;
 }
 
+/* Without memory a sound tile must not be recorded as a damaged one. */
+static GstFlowReturn
+gst_umedpt_slide_src_give_up (GstUmedptSlideSrc *self, const GError *error)
+{
+  gst_pad_push_event (GST_BASE_SRC_PAD (self), gst_umedpt_event_new_failed ());
+  GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_RUNNING);
+  return GST_FLOW_ERROR;
+}
+
 static GstFlowReturn
 gst_umedpt_slide_src_create (GstPushSrc *push, GstBuffer **out)
 {
@@ -454,6 +463,8 @@ gst_umedpt_slide_src_create (GstPushSrc *push, GstBuffer **out)
         GST_OBJECT_UNLOCK (self);
         return GST_FLOW_OK;
       case UMEDPT_TILE_BAD:
+        if (g_error_matches (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY))
+          return gst_umedpt_slide_src_give_up (self, error);
         gst_umedpt_slide_src_set_next (self, tile.index + 1);
         gst_umedpt_slide_src_bad_tile (self, &tile, error);
         break;

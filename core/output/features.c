@@ -15,7 +15,6 @@
 struct _UmedptFeatureWriter
 {
   char *path;
-  char *folder;
   const UmedptFeatureFormat *format;
   gpointer file;
   UmedptFeatureRecord record;
@@ -104,6 +103,8 @@ umedpt_feature_writer_new (const char *path, const UmedptFeatureInfo *info,
   g_autoptr (UmedptFeatureWriter) self = NULL;
   const UmedptFeatureFormat *format;
 
+  g_autofree char *absolute = NULL, *folder = NULL;
+
   g_return_val_if_fail (path != NULL, NULL);
   g_return_val_if_fail (info != NULL, NULL);
 
@@ -113,8 +114,9 @@ umedpt_feature_writer_new (const char *path, const UmedptFeatureInfo *info,
   self = g_new0 (UmedptFeatureWriter, 1);
   self->format = format;
   self->path = g_strdup (path);
-  self->folder = g_path_get_dirname (path);
-  fill_record (&self->record, info, self->folder);
+  absolute = g_canonicalize_filename (path, NULL);
+  folder = g_path_get_dirname (absolute);
+  fill_record (&self->record, info, folder);
   self->file = format->open (path, overwrite, &self->record, error);
   if (!self->file)
     return NULL;
@@ -280,7 +282,6 @@ umedpt_feature_writer_free (UmedptFeatureWriter *self)
   self->format->free (self->file);
   g_clear_pointer (&self->record.bad_tiles, g_array_unref);
   g_clear_pointer (&self->record.strings, g_string_chunk_free);
-  g_free (self->folder);
   g_free (self->path);
   g_free (self);
 }
