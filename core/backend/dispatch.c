@@ -79,7 +79,7 @@ no_such_op (const UmedptBackend *backend, const char *op, GError **error)
     } else { \
       if (!backend->host_memory) \
         return no_such_op (backend, #slot, error); \
-      log_fallback (backend, #slot, "not implemented there"); \
+      log_fallback (backend, #slot, "it has no kernel for it"); \
     } \
     backend = umedpt_backend_ref (); \
     ok = backend->slot (backend, args, &answer); \

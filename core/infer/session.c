@@ -18,6 +18,7 @@
 
 #include "autograd/ops.h"
 #include "base/cpu.h"
+#include "base/debug.h"
 #include "base/error.h"
 #include "infer/cache.h"
 #include "infer/preprocess.h"
@@ -185,6 +186,21 @@ check_input_size (UmedptSession *self, GError **error)
   return FALSE;
 }
 
+/* Times are told when a context is freed; a program that ends within the
+ * cache's seconds would never hear them. */
+static void
+tell_times_at_exit (void)
+{
+  static gsize done;
+
+  if (!umedpt_debug_enabled (UMEDPT_DEBUG_TIMING))
+    return;
+  if (g_once_init_enter (&done)) {
+    atexit (umedpt_cache_trim);
+    g_once_init_leave (&done, 1);
+  }
+}
+
 static UmedptSession *
 load (const char *path, UmedptBackend *backend, UmedptPrecision precision,
     GError **error)
@@ -253,8 +269,10 @@ umedpt_session_open (const char *model_file, const char *device,
   self = key ? umedpt_cache_get (key) : NULL;
   if (key && !self) {
     self = load (model_file, backend, precision, error);
-    if (self)
+    if (self) {
       umedpt_cache_put (key, self);
+      tell_times_at_exit ();
+    }
   }
   g_mutex_unlock (&open_lock);
   return self;

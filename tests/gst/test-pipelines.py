@@ -379,6 +379,15 @@ def nuclei_lie_in_tiles_that_are_kept(folder):
 
 
 @test("features")
+def times_of_ops_are_told_at_the_end(folder):
+    (folder / "slide.svs").symlink_to(slide())
+    (folder / "model.safetensors").symlink_to(model())
+    BUILD.execute(["bash", "-c", main_line()], folder=folder,
+                  says=["time in ops", "window_attention"],
+                  UMEDPT_DEBUG="timing", G_MESSAGES_DEBUG="all")
+
+
+@test("features")
 def names_with_blanks_and_umlauts(folder):
     here = folder / "Schnitt Nr. 7, µm"
     here.mkdir()

@@ -24,7 +24,7 @@ umedpt_packed_weights_free (UmedptPackedWeights *weights)
 }
 
 /* A large model's weights are streamed from memory for every image; in pages
- * of 2 MiB that is faster (the base encoder in bf16 by a seventh): fewer
+ * of 2 MiB that is faster, most of all for the base encoder in bf16: fewer
  * address translations, and the hardware's prefetch stops at page ends. */
 static UmedptPackedWeights *
 weights_new (ShimConstDesc desc)
