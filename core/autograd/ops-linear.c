@@ -87,7 +87,8 @@ umedpt_op_linear (UmedptContext *context, UmedptTensor *src,
 UmedptTensor *
 umedpt_op_linear_norm (UmedptContext *context, UmedptTensor *src,
     UmedptTensor *weight, UmedptTensor *bias, UmedptTensor *gamma,
-    UmedptTensor *beta, UmedptTensor *residual, float epsilon, GError **error)
+    UmedptTensor *beta, UmedptTensor *residual, UmedptTensor *branch_scale,
+    float epsilon, GError **error)
 {
   g_autoptr (UmedptTensor) dst = NULL;
   gint64 start;
@@ -111,6 +112,7 @@ umedpt_op_linear_norm (UmedptContext *context, UmedptTensor *src,
           .gamma = gamma,
           .beta = beta,
           .residual = residual,
+          .branch_scale = branch_scale,
           .dst = dst,
           .epsilon = epsilon,
           .compute = context->compute },
@@ -147,7 +149,7 @@ UmedptTensor *
 umedpt_op_mlp_norm (UmedptContext *context, UmedptTensor *src,
     UmedptTensor *fc1_weight, UmedptTensor *fc1_bias, UmedptTensor *fc2_weight,
     UmedptTensor *fc2_bias, UmedptTensor *gamma, UmedptTensor *beta,
-    float epsilon, GError **error)
+    UmedptTensor *branch_scale, float epsilon, GError **error)
 {
   g_autoptr (UmedptTensor) dst = NULL;
   gint64 start;
@@ -169,6 +171,7 @@ umedpt_op_mlp_norm (UmedptContext *context, UmedptTensor *src,
           .gamma = gamma,
           .beta = beta,
           .dst = dst,
+          .branch_scale = branch_scale,
           .epsilon = epsilon,
           .compute = context->compute },
       error);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "autograd/ops.h"
+#include "autograd/tape.h"
 
 G_BEGIN_DECLS
 
@@ -21,6 +21,7 @@ struct _UmedptContext
 {
   UmedptBackend *backend;
   UmedptDtype compute;
+  UmedptTape *tape; /* (nullable) not owned; see autograd/tape.h */
   gint64 microseconds[UMEDPT_N_OPS]; /* under UMEDPT_DEBUG=timing */
   guint64 calls[UMEDPT_N_OPS];
 };

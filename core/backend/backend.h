@@ -14,6 +14,22 @@
  * - parameters are f32 masters in the shapes of the released checkpoints; a
  *   backend hangs packed or device copies on them (umedpt_tensor_attach()).
  * - a field marked (nullable) may be NULL.
+ *
+ * Backward passes (slots that end in _backward; training only):
+ * - the args hold the forward args as they ran (`forward`; its dst may be NULL
+ *   where no comment says that it is needed) and diff_dst = dL / d dst, in
+ *   dst's type and shape.
+ * - diff_ outputs have the type and shape of what they are gradients of, and
+ *   are all (nullable): NULL = not wanted.
+ * - gradients of activations (diff_src, diff_a, diff_b, diff_skip) are written,
+ *   or added to what is there when the `accumulate` beside them is set.
+ * - gradients of parameters and of what is derived from parameters (weights,
+ *   biases, gamma, beta, scale, position_bias) are always f32 and added to:
+ *   they sum over images and tasks.
+ * - `saved_` tensors of fused forward ops are (nullable) outputs, wanted only
+ *   when the op is recorded; the backward pass needs them.
+ * - linear and conv2d are recorded without an activation.
+ * - results do not depend on the number of workers or on who computes.
  */
 #pragma once
 
@@ -21,7 +37,7 @@
 
 G_BEGIN_DECLS
 
-#define UMEDPT_BACKEND_API_VERSION 1
+#define UMEDPT_BACKEND_API_VERSION 2
 
 typedef struct _UmedptBackend UmedptBackend;
 
@@ -31,6 +47,7 @@ typedef enum
   UMEDPT_ACTIVATION_RELU,
   UMEDPT_ACTIVATION_GELU, /* exact: x/2 (1 + erf (x / sqrt 2)) */
   UMEDPT_ACTIVATION_SIGMOID,
+  UMEDPT_ACTIVATION_TANH,
 } UmedptActivation;
 
 typedef enum
@@ -108,6 +125,10 @@ typedef struct
   UmedptTensor *beta; /* (nullable) f32 [N] */
   UmedptTensor *residual; /* (nullable) f32 [M, N] */
   UmedptTensor *dst; /* f32 [M, N]; may be residual */
+  /* (nullable) f32 [samples]: the normed branch is multiplied by the number of
+   * its sample; sample = row / (M / samples). Stochastic depth. */
+  UmedptTensor *branch_scale;
+  UmedptTensor *saved_product; /* (nullable) f32 [M, N]: src weight^T + bias */
   float epsilon;
   UmedptDtype compute;
 } UmedptLinearNormArgs;
@@ -123,6 +144,10 @@ typedef struct
   UmedptTensor *gamma; /* (nullable) f32 [C] */
   UmedptTensor *beta; /* (nullable) f32 [C] */
   UmedptTensor *dst; /* f32 [M, C]; may be src */
+  UmedptTensor *branch_scale; /* (nullable) f32 [samples]: as in linear_norm */
+  /* (nullable) `compute` type [M, hidden]: fc1 (src), before the GELU */
+  UmedptTensor *saved_hidden;
+  UmedptTensor *saved_product; /* (nullable) f32 [M, C]: fc2's output */
   float epsilon;
   UmedptDtype compute;
 } UmedptMlpNormArgs;
@@ -137,6 +162,7 @@ typedef struct
   UmedptTensor *gamma; /* (nullable) f32 [C] */
   UmedptTensor *beta; /* (nullable) f32 [C] */
   UmedptTensor *dst; /* f32 [N, H / patch, W / patch, C] */
+  UmedptTensor *saved_product; /* (nullable) like dst: before the norm */
   float epsilon;
   UmedptDtype compute;
 } UmedptPatchEmbedArgs;
@@ -151,6 +177,7 @@ typedef struct
   UmedptTensor *gamma; /* (nullable) f32 [2C] */
   UmedptTensor *beta; /* (nullable) f32 [2C] */
   UmedptTensor *dst; /* f32 [N, ceil (H/2), ceil (W/2), 2C] */
+  UmedptTensor *saved_product; /* (nullable) like dst: before the norm */
   float epsilon;
   UmedptDtype compute;
 } UmedptPatchMergeArgs;
@@ -204,6 +231,317 @@ typedef struct
   UmedptDtype compute;
 } UmedptConv2dArgs;
 
+/* dst = a + b, or dst = a b, element by element; b may also have one element,
+ * which then stands for all (the scale of an FCOS level). */
+typedef struct
+{
+  UmedptTensor *a; /* f32 */
+  UmedptTensor *b; /* f32, a's shape or one element */
+  UmedptTensor *dst; /* f32, a's shape; may be a */
+} UmedptAddArgs;
+typedef UmedptAddArgs UmedptMultiplyArgs;
+
+/* dst = src resized to dst's height and width by the nearest pixel (source
+ * row = floor (row h / H)), then concatenated with skip, or with lateral
+ * added. */
+typedef struct
+{
+  UmedptTensor *src; /* f32 [N, h, w, C] */
+  UmedptTensor *skip; /* (nullable) f32 [N, H, W, S] */
+  UmedptTensor *dst; /* f32 [N, H, W, C + S]; src's channels first */
+} UmedptUpsampleConcatArgs;
+
+typedef struct
+{
+  UmedptTensor *src; /* f32 [N, h, w, C] */
+  UmedptTensor *lateral; /* f32 [N, H, W, C] */
+  UmedptTensor *dst; /* f32 [N, H, W, C] */
+} UmedptUpsampleAddArgs;
+
+/* dst = exp (min (src, ln 100)): the logit scale as attention uses it. */
+typedef struct
+{
+  UmedptTensor *src; /* f32 [heads, 1, 1] */
+  UmedptTensor *dst; /* f32 [heads] */
+} UmedptLogitScaleArgs;
+
+/* dst = src with the middle third, the key's bias, set to 0. */
+typedef struct
+{
+  UmedptTensor *src; /* f32 [3C] */
+  UmedptTensor *dst; /* f32 [3C] */
+} UmedptMaskKeyBiasArgs;
+
+typedef enum
+{
+  UMEDPT_GROUPING_WEIGHTED, /* sum of weight x / number of instances */
+  UMEDPT_GROUPING_SOFTMAX, /* a = max (softmax over the group's instances of
+                              weight, 1e-5); sum of a x, per head */
+} UmedptGrouping;
+
+/* Instances to groups (the grouper, multiple-instance learning): instance i
+ * belongs to group groups[i]; every group has at least one. */
+typedef struct
+{
+  UmedptTensor *src; /* f32 [N, D] */
+  UmedptTensor *weight; /* f32 [N, heads]; heads = 1 for WEIGHTED */
+  UmedptTensor *groups; /* i32 [N], 0 … G-1 */
+  UmedptTensor *dst; /* f32 [G, heads D] */
+  UmedptGrouping grouping;
+} UmedptGroupReduceArgs;
+
+/* ---- Backward passes ---- */
+
+typedef struct
+{
+  UmedptActivateArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src;
+  gboolean accumulate;
+} UmedptActivateBackwardArgs;
+
+typedef struct
+{
+  UmedptLayerNormArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src, *diff_gamma, *diff_beta;
+  gboolean accumulate;
+} UmedptLayerNormBackwardArgs;
+
+typedef struct
+{
+  UmedptGroupNormArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src, *diff_gamma, *diff_beta;
+  gboolean accumulate;
+} UmedptGroupNormBackwardArgs;
+
+/* The gradient of a maximum goes to the first of equal values. */
+typedef struct
+{
+  UmedptGlobalPoolArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src;
+  gboolean accumulate;
+} UmedptGlobalPoolBackwardArgs;
+
+typedef struct
+{
+  UmedptLinearArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src, *diff_weight, *diff_bias;
+  gboolean accumulate;
+} UmedptLinearBackwardArgs;
+
+/* The gradient of residual is diff_dst itself and is not computed here. */
+typedef struct
+{
+  UmedptLinearNormArgs forward; /* needs saved_product */
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src, *diff_weight, *diff_bias, *diff_gamma, *diff_beta;
+  gboolean accumulate;
+} UmedptLinearNormBackwardArgs;
+
+/* diff_src includes the residual path; it is written and may be diff_dst. */
+typedef struct
+{
+  UmedptMlpNormArgs forward; /* needs saved_hidden and saved_product */
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src;
+  UmedptTensor *diff_fc1_weight, *diff_fc1_bias;
+  UmedptTensor *diff_fc2_weight, *diff_fc2_bias;
+  UmedptTensor *diff_gamma, *diff_beta;
+} UmedptMlpNormBackwardArgs;
+
+/* Images have no gradient. */
+typedef struct
+{
+  UmedptPatchEmbedArgs forward; /* needs saved_product */
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_weight, *diff_bias, *diff_gamma, *diff_beta;
+} UmedptPatchEmbedBackwardArgs;
+
+typedef struct
+{
+  UmedptPatchMergeArgs forward; /* needs saved_product */
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src, *diff_weight, *diff_gamma, *diff_beta;
+  gboolean accumulate;
+} UmedptPatchMergeBackwardArgs;
+
+typedef struct
+{
+  UmedptPositionBiasArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_w1, *diff_b1, *diff_w2; /* added to */
+} UmedptPositionBiasBackwardArgs;
+
+/* Probabilities are computed again. diff_qkv is written; diff_qkv_bias gets
+ * what padded pixels contribute to their q and v. */
+typedef struct
+{
+  UmedptWindowAttentionArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_qkv; /* written */
+  UmedptTensor *diff_qkv_bias, *diff_scale, *diff_position_bias; /* added to */
+} UmedptWindowAttentionBackwardArgs;
+
+typedef struct
+{
+  UmedptConv2dArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src, *diff_weight, *diff_bias;
+  gboolean accumulate;
+} UmedptConv2dBackwardArgs;
+
+/* A one-element b is a parameter: diff_b is added to. The gradients of an
+ * addition are diff_dst and need no slot. */
+typedef struct
+{
+  UmedptMultiplyArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_a, *diff_b;
+  gboolean accumulate_a, accumulate_b;
+} UmedptMultiplyBackwardArgs;
+
+typedef struct
+{
+  UmedptUpsampleConcatArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src, *diff_skip;
+  gboolean accumulate, accumulate_skip;
+} UmedptUpsampleConcatBackwardArgs;
+
+/* The gradient of lateral is diff_dst itself. */
+typedef struct
+{
+  UmedptUpsampleAddArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src;
+  gboolean accumulate;
+} UmedptUpsampleAddBackwardArgs;
+
+typedef struct
+{
+  UmedptLogitScaleArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src; /* added to */
+} UmedptLogitScaleBackwardArgs;
+
+typedef struct
+{
+  UmedptMaskKeyBiasArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src; /* added to */
+} UmedptMaskKeyBiasBackwardArgs;
+
+typedef struct
+{
+  UmedptGroupReduceArgs forward;
+  UmedptTensor *diff_dst;
+  UmedptTensor *diff_src, *diff_weight; /* both activations: written */
+} UmedptGroupReduceBackwardArgs;
+
+/* ---- Losses: value and gradient in one pass ----
+ *
+ * `loss` receives values (written); diff_ outputs are (nullable) and written.
+ * Every sum is divided by a number that the caller knows before the pass, so
+ * that a batch may be computed in parts. */
+
+/* scale / normalizer * sum over rows of (1 - p)^gamma CE, CE = -ln p, p = the
+ * softmax probability of the target (Lin et al. 2017; gamma = 0: plain cross
+ * entropy). Rows with target -1 count nothing. */
+typedef struct
+{
+  UmedptTensor *logits; /* f32 [M, K] */
+  UmedptTensor *targets; /* i32 [M]: 0 … K-1, or -1 */
+  UmedptTensor *loss; /* f32 [1] */
+  UmedptTensor *diff_logits; /* f32 [M, K] */
+  float gamma, scale, normalizer;
+} UmedptCrossEntropyArgs;
+
+/* scale / normalizer * sum of weight * BCE (sigmoid (logit), target). */
+typedef struct
+{
+  UmedptTensor *logits; /* f32 [M, K] */
+  UmedptTensor *targets; /* f32 [M, K] in [0, 1] */
+  UmedptTensor *weights; /* (nullable) f32 [M, K] >= 0 */
+  UmedptTensor *loss; /* f32 [1] */
+  UmedptTensor *diff_logits; /* f32 [M, K] */
+  float scale, normalizer;
+} UmedptBinaryCrossEntropyArgs;
+
+/* scale / normalizer * sum of (src - target)^2. */
+typedef struct
+{
+  UmedptTensor *src; /* f32 [M] */
+  UmedptTensor *targets; /* f32 [M] */
+  UmedptTensor *loss; /* f32 [1] */
+  UmedptTensor *diff_src; /* f32 [M] */
+  float scale, normalizer;
+} UmedptSquaredErrorArgs;
+
+/* Dice over the whole batch plus focal with gamma 2, docs/losses.md.
+ * loss = { dice, focal_scale * focal }; the total is their sum. */
+typedef struct
+{
+  UmedptTensor *logits; /* f32 [N, H, W, K] */
+  UmedptTensor *labels; /* u8: [N, H, W], 0 … K-1 or 255 = ignored; multilabel:
+                           [N, H, W, K], 0, 1 or 255 */
+  UmedptTensor *loss; /* f32 [2] */
+  UmedptTensor *diff_logits; /* f32 [N, H, W, K] */
+  gboolean multilabel; /* sigmoid instead of softmax */
+  float focal_scale;
+} UmedptSegmentationLossArgs;
+
+/* One level of FCOS (Tian et al. 2019): sigmoid focal (gamma 2, alpha 0.25),
+ * -ln max (IoU, 1e-6) weighted by the centerness target, and centerness BCE.
+ * loss = { class_scale / positives * focal, iou / centerness_sum,
+ * 0.2 / positives * centerness }. */
+typedef struct
+{
+  UmedptTensor *classes; /* f32 [N, H, W, K] logits */
+  UmedptTensor *boxes; /* f32 [N, H, W, 4]: l, t, r, b >= 0, units of stride */
+  UmedptTensor *centerness; /* f32 [N, H, W, 1] logits */
+  UmedptTensor *target_classes; /* i32 [N, H, W]: 0 … K-1; -1 = background;
+                                   -2 = ignored */
+  UmedptTensor *target_boxes; /* f32 [N, H, W, 4], units of stride */
+  UmedptTensor *loss; /* f32 [3] */
+  UmedptTensor *diff_classes, *diff_boxes, *diff_centerness;
+  float class_scale; /* 1 / ln K; 1 / ln 2 for K = 1 */
+  float positives; /* of the batch, all levels; at least 1 */
+  float centerness_sum; /* of targets, all levels; at least 1e-6 */
+} UmedptDetectionLossArgs;
+
+/* ---- Optimiser ---- */
+
+/* Decoupled weight decay (Loshchilov and Hutter 2019), PyTorch's order:
+ * p -= lr wd p; m, v; p -= lr / c1 * m / (sqrt (v) / sqrt (c2) + eps) with
+ * c1 = 1 - beta1^step, c2 = 1 - beta2^step. */
+typedef struct
+{
+  UmedptTensor *parameter, *gradient, *moment1, *moment2; /* f32, one shape */
+  double lr, beta1, beta2, epsilon, weight_decay;
+  double gradient_scale; /* clipping: multiplies the gradient first */
+  guint64 step; /* from 1 */
+} UmedptAdamwArgs;
+
+/* SGD with Nesterov momentum as PyTorch has it. */
+typedef struct
+{
+  UmedptTensor *parameter, *gradient, *moment; /* f32, one shape */
+  double lr, momentum, weight_decay, gradient_scale;
+  gboolean nesterov;
+  guint64 step; /* from 1: the first sets the moment */
+} UmedptSgdArgs;
+
+/* The sum of squares, in double; the same bits whatever the workers. */
+typedef struct
+{
+  UmedptTensor *src; /* f32 */
+  double *result; /* in host memory */
+} UmedptSquareSumArgs;
+
 /* All ops. X (slot name, type prefix) */
 #define UMEDPT_FOREACH_OP(X) \
   X (convert, Convert) \
@@ -218,7 +556,40 @@ typedef struct
   X (patch_merge, PatchMerge) \
   X (position_bias, PositionBias) \
   X (window_attention, WindowAttention) \
-  X (conv2d, Conv2d)
+  X (conv2d, Conv2d) \
+  X (add, Add) \
+  X (multiply, Multiply) \
+  X (upsample_concat, UpsampleConcat) \
+  X (upsample_add, UpsampleAdd) \
+  X (logit_scale, LogitScale) \
+  X (mask_key_bias, MaskKeyBias) \
+  X (group_reduce, GroupReduce) \
+  X (activate_backward, ActivateBackward) \
+  X (layer_norm_backward, LayerNormBackward) \
+  X (group_norm_backward, GroupNormBackward) \
+  X (global_pool_backward, GlobalPoolBackward) \
+  X (linear_backward, LinearBackward) \
+  X (linear_norm_backward, LinearNormBackward) \
+  X (mlp_norm_backward, MlpNormBackward) \
+  X (patch_embed_backward, PatchEmbedBackward) \
+  X (patch_merge_backward, PatchMergeBackward) \
+  X (position_bias_backward, PositionBiasBackward) \
+  X (window_attention_backward, WindowAttentionBackward) \
+  X (conv2d_backward, Conv2dBackward) \
+  X (multiply_backward, MultiplyBackward) \
+  X (upsample_concat_backward, UpsampleConcatBackward) \
+  X (upsample_add_backward, UpsampleAddBackward) \
+  X (logit_scale_backward, LogitScaleBackward) \
+  X (mask_key_bias_backward, MaskKeyBiasBackward) \
+  X (group_reduce_backward, GroupReduceBackward) \
+  X (cross_entropy, CrossEntropy) \
+  X (binary_cross_entropy, BinaryCrossEntropy) \
+  X (squared_error, SquaredError) \
+  X (segmentation_loss, SegmentationLoss) \
+  X (detection_loss, DetectionLoss) \
+  X (adamw, Adamw) \
+  X (sgd, Sgd) \
+  X (square_sum, SquareSum)
 
 struct _UmedptBackend
 {

@@ -82,6 +82,8 @@ no_such_op (const UmedptBackend *backend, const char *op, GError **error)
       log_fallback (backend, #slot, "it has no kernel for it"); \
     } \
     backend = umedpt_backend_ref (); \
+    if (!backend->slot) \
+      return no_such_op (backend, #slot, error); \
     ok = backend->slot (backend, args, &answer); \
     return police (backend, #slot, ok, answer, error); \
   }

@@ -212,12 +212,12 @@ umedpt_swin_block_forward (const UmedptSwinBlock *self,
     return NULL;
   g_clear_pointer (&qkv, umedpt_tensor_unref);
   middle = umedpt_op_linear_norm (context, attended, self->proj.weight,
-      self->proj.bias, self->norm1.gamma, self->norm1.beta, x,
+      self->proj.bias, self->norm1.gamma, self->norm1.beta, x, NULL,
       UMEDPT_NORM_EPSILON, error);
   if (!middle)
     return NULL;
   g_clear_pointer (&attended, umedpt_tensor_unref);
   return umedpt_op_mlp_norm (context, middle, self->fc1.weight, self->fc1.bias,
       self->fc2.weight, self->fc2.bias, self->norm2.gamma, self->norm2.beta,
-      UMEDPT_NORM_EPSILON, error);
+      NULL, UMEDPT_NORM_EPSILON, error);
 }

@@ -26,6 +26,10 @@ struct _UmedptTensor
   gpointer data; /* into the storage */
   GMutex lock; /* of the attachments */
   UmedptAttachment *attachments;
+  /* Training (autograd/tape.h): whether dL / d this tensor is wanted, and the
+   * gradient as far as it is there: own shape; own type, f32 for parameters. */
+  gboolean requires_grad;
+  UmedptTensor *grad; /* (nullable) */
 };
 
 /* Typed views of the data, for backends. */

@@ -276,6 +276,7 @@ umedpt_tensor_unref (UmedptTensor *tensor)
     return;
   umedpt_tensor_drop_attachments (tensor);
   g_mutex_clear (&tensor->lock);
+  g_clear_pointer (&tensor->grad, umedpt_tensor_unref);
   umedpt_storage_unref (tensor->storage);
   g_free (tensor);
 }

@@ -193,13 +193,13 @@ test_checks_linear (void)
   ASSERT_FAILS (DTYPE, "weight is bf16", umedpt_op_linear, z.context, z.m34,
       z.half, NULL, UMEDPT_ACTIVATION_NONE, UMEDPT_DTYPE_F32);
   ASSERT_FAILS (SHAPE, "residual", umedpt_op_linear_norm, z.context, z.m34,
-      z.m34, z.v3, NULL, NULL, z.m34, 1e-5f);
+      z.m34, z.v3, NULL, NULL, z.m34, NULL, 1e-5f);
   ASSERT_FAILS (SHAPE, "gamma", umedpt_op_linear_norm, z.context, z.m34, z.m34,
-      z.v3, z.v4, NULL, NULL, 1e-5f);
+      z.v3, z.v4, NULL, NULL, NULL, 1e-5f);
   ASSERT_FAILS (SHAPE, "fc2_weight", umedpt_op_mlp_norm, z.context, z.m34,
-      z.m34, z.v3, z.m34, z.v4, NULL, NULL, 1e-5f);
+      z.m34, z.v3, z.m34, z.v4, NULL, NULL, NULL, 1e-5f);
   ASSERT_FAILS (DTYPE, "src is bf16", umedpt_op_mlp_norm, z.context, z.half,
-      z.m34, z.v3, z.m34, z.v4, NULL, NULL, 1e-5f);
+      z.m34, z.v3, z.m34, z.v4, NULL, NULL, NULL, 1e-5f);
   zoo_free (&z);
 }
 
@@ -283,9 +283,9 @@ test_checks_no_columns (void)
   ASSERT_FAILS (SETTINGS, "columns of weight is 0", umedpt_op_linear, z.context,
       m30, m30, NULL, UMEDPT_ACTIVATION_NONE, UMEDPT_DTYPE_F32);
   ASSERT_FAILS (SETTINGS, "columns of weight is 0", umedpt_op_linear_norm,
-      z.context, m30, m30, NULL, NULL, NULL, NULL, 1e-5f);
+      z.context, m30, m30, NULL, NULL, NULL, NULL, NULL, 1e-5f);
   ASSERT_FAILS (SETTINGS, "hidden is 0", umedpt_op_mlp_norm, z.context, z.m34,
-      m04, none, m40, z.v4, NULL, NULL, 1e-5f);
+      m04, none, m40, z.v4, NULL, NULL, NULL, 1e-5f);
   ASSERT_FAILS (SETTINGS, "channels is 0", umedpt_op_conv2d, z.context, map,
       kernel, NULL, 1, 1, UMEDPT_ACTIVATION_NONE, UMEDPT_DTYPE_F32);
   zoo_free (&z);

@@ -252,11 +252,11 @@ test_fused (void)
       UMEDPT_ACTIVATION_NONE, UMEDPT_DTYPE_F32);
   g_autoptr (UmedptTensor) sum = OP (layer_norm, f32, out, gamma, b2, 1e-5f);
   g_autoptr (UmedptTensor) mlp =
-      OP (mlp_norm, f32, src, w1, b1, w2, b2, gamma, b2, 1e-5f);
+      OP (mlp_norm, f32, src, w1, b1, w2, b2, gamma, b2, NULL, 1e-5f);
   g_autoptr (UmedptTensor) bare =
-      OP (linear_norm, f32, middle, w2, b2, gamma, b2, NULL, 1e-5f);
+      OP (linear_norm, f32, middle, w2, b2, gamma, b2, NULL, NULL, 1e-5f);
   g_autoptr (UmedptTensor) full =
-      OP (linear_norm, f32, middle, w2, b2, gamma, b2, src, 1e-5f);
+      OP (linear_norm, f32, middle, w2, b2, gamma, b2, src, NULL, 1e-5f);
 
   assert_same (bare, sum, 1e-6);
   for (gsize i = 0; i < sum->n_elements; i++)
@@ -286,11 +286,11 @@ test_fused_bf16 (void)
   g_autoptr (UmedptTensor) middle =
       OP (linear, bf16, src, w1, b1, UMEDPT_ACTIVATION_GELU, UMEDPT_DTYPE_BF16);
   g_autoptr (UmedptTensor) expected =
-      OP (linear_norm, bf16, middle, w2, b2, NULL, NULL, src, 1e-5f);
+      OP (linear_norm, bf16, middle, w2, b2, NULL, NULL, src, NULL, 1e-5f);
   g_autoptr (UmedptTensor) found =
-      OP (mlp_norm, bf16, src, w1, b1, w2, b2, NULL, NULL, 1e-5f);
+      OP (mlp_norm, bf16, src, w1, b1, w2, b2, NULL, NULL, NULL, 1e-5f);
   g_autoptr (UmedptTensor) residual =
-      OP (mlp_norm, bf16, src, w1, b1, w2, b2, zero, zero, 1e-5f);
+      OP (mlp_norm, bf16, src, w1, b1, w2, b2, zero, zero, NULL, 1e-5f);
 
   assert_same (found, expected, 1e-6);
   assert_same (residual, src, 0);
@@ -354,8 +354,8 @@ test_patch_merge (void)
           UMEDPT_F32 (gathered)
   [((y / 2) * 3 + x / 2) * 4 * C + part * C + c] =
       UMEDPT_F32 (src)[(y * W + x) * C + c];
-  expected =
-      OP (linear_norm, f32, gathered, weight, NULL, NULL, NULL, NULL, 1e-5f);
+  expected = OP (linear_norm, f32, gathered, weight, NULL, NULL, NULL, NULL,
+      NULL, 1e-5f);
   assert_same (found, expected, 1e-6);
 }
 
