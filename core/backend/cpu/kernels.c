@@ -12,16 +12,6 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/simd.h"
 
-#define CONCAT_(a, b) a##b
-#define CONCAT(a, b) CONCAT_ (a, b)
-
-#if defined(__clang__)
-#define UNROLL(n) _Pragma ("unroll")
-#else
-#define PRAGMA(x) _Pragma (#x)
-#define UNROLL(n) PRAGMA (GCC unroll n)
-#endif
-
 static void
 f32_to_bf16 (const float *src, guint16 *dst, gsize n)
 {

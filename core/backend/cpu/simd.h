@@ -11,6 +11,17 @@
 
 #include "tensor/tensor-private.h"
 
+/* names of tables: umedpt_kernels_avx2 */
+#define CONCAT_(a, b) a##b
+#define CONCAT(a, b) CONCAT_ (a, b)
+
+#if defined(__clang__)
+#define UNROLL(n) _Pragma ("unroll")
+#else
+#define PRAGMA(x) _Pragma (#x)
+#define UNROLL(n) PRAGMA (GCC unroll n)
+#endif
+
 #if defined(__AVX512F__)
 #define LANES 16
 #include <immintrin.h>
