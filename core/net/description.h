@@ -7,7 +7,7 @@
 
 #include <glib-object.h>
 
-#include "base/macros.h"
+#include "base/task.h"
 
 G_BEGIN_DECLS
 
@@ -44,15 +44,22 @@ typedef enum
   UMEDPT_POOL_AFTER,
 } UmedptPoolOrder;
 
+/**
+ * UmedptGrouper:
+ * @UMEDPT_GROUPER_NONE: an image is a case
+ * @UMEDPT_GROUPER_WEIGHTED: mean of the vectors, each weighted by a sigmoid
+ * @UMEDPT_GROUPER_ATTENTION: softmax attention over a case's images
+ * @UMEDPT_GROUPER_GATED: the same with gated attention (Ilse et al. 2018)
+ *
+ * How the vectors of many images become that of one case.
+ */
 typedef enum
 {
-  UMEDPT_TASK_CLASSIFICATION,
-  UMEDPT_TASK_MULTILABEL,
-  UMEDPT_TASK_REGRESSION,
-  UMEDPT_TASK_SEGMENTATION,
-  UMEDPT_TASK_MULTILABEL_SEGMENTATION,
-  UMEDPT_TASK_DETECTION,
-} UmedptTaskKind;
+  UMEDPT_GROUPER_NONE,
+  UMEDPT_GROUPER_WEIGHTED,
+  UMEDPT_GROUPER_ATTENTION,
+  UMEDPT_GROUPER_GATED,
+} UmedptGrouper;
 
 typedef struct
 {
@@ -61,6 +68,10 @@ typedef struct
   char **labels; /* (nullable) NULL-terminated */
   guint32 *colors; /* (nullable) 0xRRGGBB per label */
   double threshold;
+  gint input_width, input_height; /* pixels; 0: the model's */
+  double mpp; /* micrometres per pixel; 0: the model's */
+  double range_min, range_max; /* regression: of the values; 0, 1 */
+  gboolean grouped; /* many images make one case: uses the grouper */
 } UmedptTaskDescription;
 
 typedef struct
@@ -81,6 +92,14 @@ typedef struct
   gint squeezer_channels; /* D of the squeezer's conv; 0: no conv, D = 8 C0 */
   gint input_width, input_height; /* of the images it was trained on, pixels */
   double mpp; /* micrometres per pixel, 0 = unknown */
+  /* shared blocks beside encoder and squeezer */
+  gboolean pixel_decoder; /* needed by segmentation tasks */
+  gint pixel_channels; /* of the pixel embedding: 16 */
+  gint pixel_hidden; /* the most channels of a decoder block: 96 */
+  gboolean detection_decoder; /* needed by detection tasks */
+  gint detection_channels; /* of FPN and towers: 128 */
+  UmedptNormPolicy decoder_norm; /* of the pixel decoder */
+  UmedptGrouper grouper; /* needed by grouped tasks */
   GPtrArray *tasks; /* of UmedptTaskDescription */
   char *training; /* (nullable) JSON object: training record */
   char *source; /* (nullable) where the weights come from */
@@ -117,7 +136,28 @@ UMEDPT_API
 const char *umedpt_pool_order_get_name (UmedptPoolOrder order);
 UMEDPT_API
 const char *umedpt_task_kind_get_name (UmedptTaskKind kind);
+UMEDPT_API
+const char *umedpt_grouper_get_name (UmedptGrouper grouper);
+/* Appends a task (@labels copied), with the blocks that it needs. NULL +
+ * SETTINGS if the name is taken or not usable. (transfer none) */
+UMEDPT_API
+UmedptTaskDescription *umedpt_description_add_task (UmedptDescription *self,
+    const char *name, UmedptTaskKind kind, const char *const *labels,
+    GError **error);
+/* The index of a task, or -1. */
+UMEDPT_API
+gint umedpt_description_find_task (const UmedptDescription *self,
+    const char *name);
+/* How many outputs a task has per image or pixel: its labels, or 1. */
+UMEDPT_API
+gint umedpt_task_description_get_n_outputs (const UmedptTaskDescription *task);
 /* FALSE + SETTINGS lists the words. */
+UMEDPT_API
+gboolean umedpt_task_kind_parse (const char *name, UmedptTaskKind *kind,
+    GError **error);
+UMEDPT_API
+gboolean umedpt_grouper_parse (const char *name, UmedptGrouper *grouper,
+    GError **error);
 UMEDPT_API
 gboolean umedpt_norm_policy_parse (const char *name, UmedptNormPolicy *policy,
     GError **error);

@@ -11,9 +11,82 @@
 
 G_BEGIN_DECLS
 
-/* In files a parameter is called <prefix><name in the released checkpoint>. */
+/* In files a parameter is called <prefix><name in the released checkpoint>;
+ * that of a head UMEDPT_TASKS_PREFIX<task>.<name>. */
 #define UMEDPT_ENCODER_PREFIX "encoder.model.wrapped_model."
 #define UMEDPT_SQUEEZER_PREFIX "squeezer."
+#define UMEDPT_PIXEL_DECODER_PREFIX "decoder."
+#define UMEDPT_DETECTION_DECODER_PREFIX "fcosfpn."
+#define UMEDPT_GROUPER_PREFIX "grouper."
+#define UMEDPT_TASKS_PREFIX "tasks."
+
+#define UMEDPT_DETECTION_LEVELS 5 /* P3 … P7, strides 8 … 128 */
+
+/* How a forward pass runs. Blocks that are frozen (no parameter requires a
+ * gradient) run as in inference whatever this says. */
+typedef struct
+{
+  gboolean training; /* dropout and stochastic depth */
+  guint64 seed; /* of this pass's random numbers */
+  gboolean checkpoint; /* recompute encoder blocks in the backward pass */
+} UmedptPass;
+
+/* What has been computed of one batch of images; each part once, when a task
+ * first needs it, so that one encoder pass serves every head. Zeroed before
+ * use; (nullable) fields are what is not there yet. */
+typedef struct
+{
+  UmedptPass pass;
+  UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS]; /* F1 … F4 */
+  UmedptTensor *vector; /* z, f32 [N, D] */
+  UmedptTensor *dense; /* what dense heads get at level 4, f32 [N, h, w, D] */
+  UmedptTensor *pixels; /* f32 [N, H/2, W/2, 16] */
+  UmedptTensor *detect_classes[UMEDPT_DETECTION_LEVELS]; /* f32 [N,h,w,128] */
+  UmedptTensor *detect_boxes[UMEDPT_DETECTION_LEVELS];
+} UmedptFeatures;
+
+/* The logits of one task. outputs[0]:
+ *   classification, multilabel, regression  f32 [N or groups, K]
+ *   segmentation (also multilabel)          f32 [N, H/2, W/2, K]
+ * detection: level l has classes at 3l, f32 [N, h, w, K], boxes at 3l + 1,
+ * f32 [N, h, w, 4] (l, t, r, b >= 0 in units of the stride), centerness at
+ * 3l + 2, f32 [N, h, w, 1]. */
+typedef struct
+{
+  UmedptTaskKind kind;
+  guint n_outputs;
+  UmedptTensor *outputs[3 * UMEDPT_DETECTION_LEVELS];
+} UmedptTaskOutput;
+
+void umedpt_features_clear (UmedptFeatures *self);
+void umedpt_task_output_clear (UmedptTaskOutput *self);
+
+/* images: u8 or f32 [N, H, W, 3]; fills the pyramid. @pass: (nullable). */
+gboolean umedpt_model_encode_features (UmedptModel *self,
+    UmedptContext *context, UmedptTensor *images, const UmedptPass *pass,
+    UmedptFeatures *features, GError **error);
+/* Decoder (as far as needed) and head of task number @task. @groups: for
+ * grouped tasks the case of each image, i32 [N], ascending from 0, else
+ * NULL. */
+gboolean umedpt_model_run_task (UmedptModel *self, UmedptContext *context,
+    UmedptFeatures *features, guint task, UmedptTensor *groups, gint64 n_groups,
+    UmedptTaskOutput *output, GError **error);
+
+/* Training. Between these two the parameters stay as they are: begin computes
+ * (and records) what follows from them alone, end takes the gradients that
+ * gathered there on to the parameters. */
+gboolean umedpt_model_begin_round (UmedptModel *self, UmedptContext *context,
+    GError **error);
+gboolean umedpt_model_end_round (UmedptModel *self, UmedptContext *context,
+    GError **error);
+/* Copies what still lies in a mapped file, and wants gradients for parameters
+ * whose name begins with @prefix (NULL: all). */
+gboolean umedpt_model_set_trainable (UmedptModel *self, const char *prefix,
+    gboolean trainable, GError **error);
+/* A model of @description: parameters that @base (nullable) has under the
+ * same name and shape are copied, the others initialised with @seed. */
+UmedptModel *umedpt_model_new_extended (UmedptModel *base,
+    const UmedptDescription *description, guint64 seed, GError **error);
 
 UmedptParameters *umedpt_model_get_parameters (UmedptModel *self);
 

@@ -147,6 +147,13 @@ fill (float *dst, gsize n, float value)
 }
 
 static void
+fill_normal (UmedptRandom *random, float *dst, gsize n, double std)
+{
+  for (gsize i = 0; i < n; i++)
+    dst[i] = (float) (umedpt_random_normal (random) * std);
+}
+
+static void
 initialise (const Entry *entry, UmedptTensor *tensor, guint64 seed)
 {
   float *data = UMEDPT_F32 (tensor);
@@ -171,6 +178,15 @@ initialise (const Entry *entry, UmedptTensor *tensor, guint64 seed)
       break;
     case UMEDPT_INIT_LOGIT_SCALE:
       fill (data, n, (float) G_LN10);
+      break;
+    case UMEDPT_INIT_NORMAL:
+      fill_normal (&random, data, n, 0.01);
+      break;
+    case UMEDPT_INIT_KAIMING:
+      fill_normal (&random, data, n, sqrt (2.0 / (double) entry->spec.fan_in));
+      break;
+    case UMEDPT_INIT_FOCAL_PRIOR:
+      fill (data, n, -4.59511985f); /* -ln 99 */
       break;
   }
 }

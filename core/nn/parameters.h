@@ -23,6 +23,10 @@ typedef enum
   UMEDPT_INIT_LINEAR, /* normal, deviation 0.02, cut at +-2: timm, Swin */
   UMEDPT_INIT_CONV, /* U(-b, b), b = 1 / sqrt (fan_in): PyTorch's default */
   UMEDPT_INIT_LOGIT_SCALE, /* ln 10: Swin V2, section 3.2 */
+  UMEDPT_INIT_NORMAL, /* normal, deviation 0.01: FCOS's convolutions */
+  UMEDPT_INIT_KAIMING, /* normal, deviation sqrt (2 / fan_out); spec.fan_in
+                          holds the fan out */
+  UMEDPT_INIT_FOCAL_PRIOR, /* -ln 99: Lin et al. 2017, section 4.1 */
 } UmedptInit;
 
 typedef enum
@@ -65,6 +69,16 @@ gboolean umedpt_parameters_store (UmedptParameters *self,
  * whoever has computed something from them compares the generation. */
 void umedpt_parameters_changed (UmedptParameters *self);
 guint64 umedpt_parameters_get_generation (UmedptParameters *self);
+
+/* Training: parameters whose name begins with @prefix (NULL: all) and that are
+ * used want a gradient, or no longer do (what has gathered is dropped). Those
+ * that still lie in a mapped file are copied to memory of their own. */
+gboolean umedpt_parameters_set_requires_grad (UmedptParameters *self,
+    const char *prefix, gboolean requires_grad, GError **error);
+/* Takes values over from @other, where it has the same name and shape; all
+ * others, and those of layers without a match, stay. Returns how many. */
+guint umedpt_parameters_copy_from (UmedptParameters *self,
+    UmedptParameters *other, GError **error);
 
 /* Parameters whose name begins with @prefix (NULL: all), and that are used. */
 guint64 umedpt_parameters_count (UmedptParameters *self, const char *prefix);

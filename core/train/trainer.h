@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The trainer: forward and backward task by task, each head stepped at once,
+ * one step of the shared blocks per round (Schäfer et al. 2024, Methods). At
+ * any time one task's batch is in memory, so the number of tasks costs none.
+ *
+ * A run lives in a folder:
+ *   config.ini            what it was started with
+ *   log.jsonl             what happened (below)
+ *   checkpoint-latest/, checkpoint-best/   model.safetensors, state.safetensors
+ *   model.safetensors     the result: the best model
+ * Everything is written under a temporary name and renamed. A run that is
+ * resumed continues with the same bits as one that was never stopped.
+ *
+ * Lines of log.jsonl, one JSON object each, by "type":
+ *   start       version, time, command, config, seed, device, precision,
+ *               threads, n_parameters, resumed_from (round or null), tasks:
+ *               [{name, kind, labels, n_train, n_val, batch}]
+ *   round       round, epoch, losses {task: total}, parts {task: {part: x}},
+ *               lr, grad_norm, images_per_second, seconds, loader_wait (s),
+ *               rss, activations (peak bytes)
+ *   validation  round, epoch, score, best (boolean), tasks {name: {loss, n,
+ *               metrics {name: x}, per_class {label: {name: x}}, confusion}}
+ *   checkpoint  round, path
+ *   stop        reason ("finished", "early", "cancelled", "error"), message
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "net/model.h"
+#include "train/config.h"
+
+G_BEGIN_DECLS
+
+#define UMEDPT_TYPE_TRAINER (umedpt_trainer_get_type ())
+UMEDPT_API
+G_DECLARE_FINAL_TYPE (UmedptTrainer, umedpt_trainer, UMEDPT, TRAINER, GObject)
+
+/* One image with truth and prediction, for pictures. Pixels of the network's
+ * input size. */
+typedef struct
+{
+  const char *task, *file;
+  const UmedptTaskDescription *description;
+  gint width, height;
+  const gfloat *image; /* [height, width, 3] in 0 … 1 */
+  const gfloat *probabilities; /* (nullable) [K] */
+  gint label; /* classification: truth */
+  const gfloat *labels; /* (nullable) multilabel: truth [K] */
+  gdouble value; /* regression: truth */
+  const guint8 *mask, *mask_truth; /* (nullable) [height, width (, K)] */
+  const GArray *boxes, *boxes_truth; /* (nullable) of UmedptBox */
+} UmedptPrediction;
+
+/* What a program may want to know; any may be NULL. All are called from the
+ * thread that trains. */
+typedef struct
+{
+  /* a line of log.jsonl, without the line feed; already in the file */
+  void (*event) (const char *type, const char *json, gpointer data);
+  /* progress of the epoch, 0 … 1, and the seconds that are left (NaN) */
+  void (*progress) (double fraction, double seconds_left, gpointer data);
+  /* up to `n_pictures` images per task at each validation */
+  void (*prediction) (const UmedptPrediction *prediction, gpointer data);
+  gpointer data;
+  guint n_pictures;
+} UmedptTrainObserver;
+
+/* A new run in @folder, which must not hold one. Takes @config. */
+UMEDPT_API
+UmedptTrainer *umedpt_trainer_new (UmedptTrainConfig *config,
+    const char *folder, GError **error);
+/* The run in @folder, as its latest checkpoint left it. */
+UMEDPT_API
+UmedptTrainer *umedpt_trainer_resume (const char *folder, GError **error);
+UMEDPT_API
+void umedpt_trainer_set_observer (UmedptTrainer *self,
+    const UmedptTrainObserver *observer);
+/* The command line, for the log. */
+UMEDPT_API
+void umedpt_trainer_set_command (UmedptTrainer *self,
+    const char *const *command);
+/* Trains to the end. When @cancellable is cancelled, finishes the round,
+ * writes a checkpoint, and returns FALSE + CANCELLED. A loss that is not
+ * finite is an error that names task, round and files. */
+UMEDPT_API
+gboolean umedpt_trainer_run (UmedptTrainer *self, GCancellable *cancellable,
+    GError **error);
+UMEDPT_API
+UmedptModel *umedpt_trainer_get_model (UmedptTrainer *self);
+
+/* Metrics of @task of @model on the given part of its data set, as JSON
+ * (umedpt_metrics_to_json() with "loss"). */
+UMEDPT_API
+char *umedpt_evaluate (UmedptModel *model, UmedptTrainTask *task,
+    UmedptSplit split, const char *device, UmedptPrecision precision,
+    const UmedptTrainObserver *observer, GCancellable *cancellable,
+    GError **error);
+
+G_END_DECLS
