@@ -8,6 +8,7 @@
  */
 #define G_LOG_DOMAIN "Umedpt"
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels-train.h"
 
 #define MAX_CHUNK 128 /* rows; at 64 oneDNN is at its peak, at 32 near it */
 #define MIN_CHUNK 32
@@ -104,6 +105,24 @@ umedpt_kernels_get (void)
   return &umedpt_kernels_portable;
 }
 
+const UmedptTrainKernels *
+umedpt_train_kernels_get (void)
+{
+#if defined(__x86_64__)
+  switch (umedpt_cpu_isa ()) {
+    case UMEDPT_ISA_AVX512_BF16:
+      return &umedpt_train_kernels_avx512_bf16;
+    case UMEDPT_ISA_AVX512:
+      return &umedpt_train_kernels_avx512;
+    case UMEDPT_ISA_AVX2:
+      return &umedpt_train_kernels_avx2;
+    case UMEDPT_ISA_PORTABLE:
+      break;
+  }
+#endif
+  return &umedpt_train_kernels_portable;
+}
+
 /* The backend; never freed. */
 UmedptBackend *
 umedpt_backend_cpu (void)
@@ -130,6 +149,7 @@ umedpt_backend_cpu (void)
     backend->patch_merge = umedpt_cpu_patch_merge;
     backend->window_attention = umedpt_cpu_window_attention;
     backend->conv2d = umedpt_cpu_conv2d;
+    backend->window_attention_backward = umedpt_cpu_window_attention_backward;
     g_once_init_leave (&made, (gsize) backend);
   }
   return (UmedptBackend *) made;
