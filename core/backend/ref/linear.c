@@ -3,12 +3,14 @@
  * Linear maps of rows, alone and with what follows them in Swin V2.
  *
  *   linear       y = f (x W^T + b)
- *   linear_norm  y = r + LN (x W^T + b)
- *   mlp_norm     y = x + LN (W2 gelu (W1 x + b1) + b2)
+ *   linear_norm  y = r + s LN (x W^T + b)
+ *   mlp_norm     y = x + s LN (W2 gelu (W1 x + b1) + b2)
  *
  * The last two are the ends of the attention and MLP branches with residual
  * post-norm: the norm is applied to the branch, before it is added (Liu et
  * al. 2022, Swin Transformer V2, arXiv:2111.09883, section 3.2, figure 1).
+ * s is the sample's factor of stochastic depth (Huang et al. 2016,
+ * arXiv:1603.09382), 1 in inference. What backward passes need is saved.
  */
 #include "backend/ref/ref.h"
 
@@ -53,10 +55,13 @@ umedpt_ref_linear_norm (UmedptBackend *backend,
   for (gsize i = 0; i < m; i++) {
     umedpt_ref_product (UMEDPT_F32 (src) + i * k, weight, args->bias, n, k,
         row);
+    for (gsize j = 0; j < n; j++)
+      umedpt_ref_put (args->saved_product, i * n + j, row[j], FALSE);
     umedpt_ref_normalise (row, n, args->gamma, args->beta, args->epsilon);
     for (gsize j = 0; j < n; j++)
       umedpt_ref_set (args->dst, i * n + j,
-          row[j] + umedpt_ref_param (args->residual, i * n + j, 0));
+          row[j] * umedpt_ref_branch_scale (args->branch_scale, i, m) +
+              umedpt_ref_param (args->residual, i * n + j, 0));
   }
   return TRUE;
 }
@@ -81,16 +86,21 @@ umedpt_ref_mlp_norm (UmedptBackend *backend, const UmedptMlpNormArgs *args,
   for (gsize i = 0; i < m; i++) {
     umedpt_ref_product (UMEDPT_F32 (src) + i * c, fc1, args->fc1_bias, hidden,
         c, row);
-    for (gsize j = 0; j < hidden; j++)
+    for (gsize j = 0; j < hidden; j++) {
+      umedpt_ref_put (args->saved_hidden, i * hidden + j, row[j], FALSE);
       middle[j] = umedpt_ref_round ((float) umedpt_ref_activation (row[j],
                                         UMEDPT_ACTIVATION_GELU),
           args->compute);
+    }
     umedpt_ref_product (middle, fc2, args->fc2_bias, c, hidden, row);
+    for (gsize j = 0; j < c; j++)
+      umedpt_ref_put (args->saved_product, i * c + j, row[j], FALSE);
     umedpt_ref_normalise (row, c, args->gamma, args->beta, args->epsilon);
     /* src itself, not its rounded form: the residual stream stays f32 */
     for (gsize j = 0; j < c; j++)
       umedpt_ref_set (args->dst, i * c + j,
-          row[j] + UMEDPT_F32 (args->src)[i * c + j]);
+          row[j] * umedpt_ref_branch_scale (args->branch_scale, i, m) +
+              UMEDPT_F32 (args->src)[i * c + j]);
   }
   return TRUE;
 }

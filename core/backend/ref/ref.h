@@ -50,6 +50,45 @@ umedpt_ref_param (const UmedptTensor *tensor, gsize i, double fallback)
   return tensor ? UMEDPT_F32 (tensor)[i] : fallback;
 }
 
+/* Element @i of an i32 tensor: class, or group. */
+static inline gint32
+umedpt_ref_index (const UmedptTensor *tensor, gsize i)
+{
+  return ((const gint32 *) tensor->data)[i];
+}
+
+/* Writes to an optional gradient of an activation, or adds to it. */
+static inline void
+umedpt_ref_put (UmedptTensor *tensor, gsize i, double value,
+    gboolean accumulate)
+{
+  if (tensor)
+    umedpt_ref_set (tensor, i,
+        accumulate ? umedpt_ref_get (tensor, i) + value : value);
+}
+
+/* Adds [n] values to an optional gradient of parameters; NULL: none. */
+static inline void
+umedpt_ref_add_sums (UmedptTensor *tensor, const double *values, gsize n)
+{
+  for (gsize i = 0; tensor && i < n; i++)
+    UMEDPT_F32 (tensor)[i] = (float) (UMEDPT_F32 (tensor)[i] + values[i]);
+}
+
+/* The values of an optional vector of parameters. */
+static inline const float *
+umedpt_ref_values (const UmedptTensor *tensor)
+{
+  return tensor ? UMEDPT_F32 (tensor) : NULL;
+}
+
+/* What the normed branch of row @i of @m is multiplied by. */
+static inline double
+umedpt_ref_branch_scale (const UmedptTensor *scale, gsize i, gsize m)
+{
+  return scale ? UMEDPT_F32 (scale)[i / (m / scale->n_elements)] : 1;
+}
+
 /* The size of the last dimension, and the product of all others. */
 static inline gsize
 umedpt_ref_columns (const UmedptTensor *tensor)
@@ -67,6 +106,50 @@ umedpt_ref_rows (const UmedptTensor *tensor)
   return rows;
 }
 
+/* The sums of one norm over rows: gradients of gamma and beta. */
+typedef struct
+{
+  gsize n;
+  const float *gamma; /* (nullable) [n] */
+  double epsilon;
+  double *diff_gamma, *diff_beta; /* [n] */
+} UmedptRefNormSums;
+
+/* The sums of one matrix product over rows: gradients of weight and bias. */
+typedef struct
+{
+  gsize n, k;
+  UmedptTensor *weight; /* operands, n rows of k */
+  UmedptDtype compute;
+  double *diff_weight; /* (nullable) [n, k] */
+  double *diff_bias; /* [n] */
+  float *operand; /* scratch [n] */
+} UmedptRefProductSums;
+
+void umedpt_ref_norm_sums_init (UmedptRefNormSums *self, gsize n,
+    const float *gamma, double epsilon);
+void umedpt_ref_norm_sums_add (UmedptRefNormSums *self, UmedptTensor *gamma,
+    UmedptTensor *beta);
+void umedpt_ref_norm_sums_clear (UmedptRefNormSums *self);
+void umedpt_ref_normalise_backward (UmedptRefNormSums *self, const float *row,
+    double *diff);
+
+gboolean umedpt_ref_product_sums_init (UmedptRefProductSums *self, gsize n,
+    gsize k, UmedptTensor *weight, UmedptDtype compute, gboolean wants_weight,
+    GError **error);
+void umedpt_ref_product_sums_add (UmedptRefProductSums *self,
+    UmedptTensor *weight, UmedptTensor *bias);
+void umedpt_ref_product_sums_clear (UmedptRefProductSums *self);
+void umedpt_ref_product_backward (UmedptRefProductSums *self,
+    const double *diff, const float *row, double *diff_row);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (UmedptRefNormSums, umedpt_ref_norm_sums_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (UmedptRefProductSums,
+    umedpt_ref_product_sums_clear)
+
+double umedpt_ref_binary_cross_entropy_of (double z, double target);
+double umedpt_ref_focal_of (double z, gboolean positive, double *slope);
+double umedpt_ref_activation_slope (double x, UmedptActivation activation);
 double umedpt_ref_activation (double x, UmedptActivation activation);
 void umedpt_ref_normalise (double *row, gsize n, const UmedptTensor *gamma,
     const UmedptTensor *beta, double epsilon);
