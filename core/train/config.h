@@ -12,7 +12,7 @@
 #include "data/loader.h"
 #include "infer/session.h"
 #include "net/description.h"
-#include "train/optimizer.h"
+#include "train/settings.h"
 
 G_BEGIN_DECLS
 

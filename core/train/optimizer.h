@@ -8,25 +8,9 @@
 
 #include "nn/parameters.h"
 #include "autograd/ops.h"
+#include "train/settings.h"
 
 G_BEGIN_DECLS
-
-typedef enum
-{
-  UMEDPT_OPTIMIZER_ADAMW,
-  UMEDPT_OPTIMIZER_SGD,
-} UmedptOptimizerKind;
-
-typedef struct
-{
-  UmedptOptimizerKind kind;
-  double lr, weight_decay;
-  double beta1, beta2, epsilon; /* AdamW: 0.9, 0.999, 1e-8 */
-  double momentum; /* SGD: 0.8 */
-  gboolean nesterov;
-  double clip; /* of the gradient's global norm; 0: none */
-  gboolean decay_all; /* FALSE: not biases, norms, logit scales, 1-D */
-} UmedptOptimizerSettings;
 
 typedef struct _UmedptOptimizer UmedptOptimizer;
 
@@ -48,26 +32,6 @@ gboolean umedpt_optimizer_store (UmedptOptimizer *self,
     UmedptSafetensorsWriter *writer, const char *prefix, GError **error);
 gboolean umedpt_optimizer_load (UmedptOptimizer *self, UmedptSafetensors *file,
     const char *prefix, GError **error);
-
-typedef enum
-{
-  UMEDPT_SCHEDULE_CONSTANT,
-  UMEDPT_SCHEDULE_COSINE,
-  UMEDPT_SCHEDULE_STEP,
-  UMEDPT_SCHEDULE_PLATEAU,
-} UmedptScheduleKind;
-
-typedef struct
-{
-  UmedptScheduleKind kind;
-  guint64 warmup; /* rounds, linear from 0 */
-  guint64 total; /* rounds: where the cosine ends */
-  double minimum; /* factor at the end: 0.01 */
-  double gamma; /* STEP and PLATEAU multiply by it: 0.1 */
-  guint step; /* STEP: epochs */
-  guint patience; /* PLATEAU: epochs without improvement: 4 */
-  double threshold; /* PLATEAU: relative: 1e-4 */
-} UmedptScheduleSettings;
 
 /* Its state is plain data: store and restore it by value. */
 typedef struct
