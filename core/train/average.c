@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * An exponential moving average of the weights (Polyak and Juditsky 1992):
+ * after update number n = 1, 2, …
+ *
+ *   average = d average + (1 - d) parameter,  d = min (decay, (1 + n)/(10 + n))
+ *
+ * The second term lets the first updates forget the initial weights, which a
+ * short run with a large decay would else end up with; it is how TensorFlow's
+ * ExponentialMovingAverage uses its num_updates.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "train/optimizer.h"
+
+struct _UmedptAverage
+{
+  UmedptParameters *parameters; /* not owned */
+  double decay;
+  guint64 n_updates;
+  GArray *indices; /* of guint: which parameters */
+  GPtrArray *values; /* of UmedptTensor: their averages */
+};
+
+/* Begins with the parameters' values of now. No parameter may be declared
+ * after this. */
+UmedptAverage *
+umedpt_average_new (UmedptParameters *parameters, double decay, GError **error)
+{
+  g_autoptr (UmedptAverage) self = g_new0 (UmedptAverage, 1);
+
+  self->parameters = parameters;
+  self->decay = decay;
+  self->indices = g_array_new (FALSE, FALSE, sizeof (guint));
+  self->values =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) umedpt_tensor_unref);
+  for (guint i = 0; i < umedpt_parameters_get_n (parameters); i++) {
+    const UmedptTensor *tensor = umedpt_parameters_get_tensor (parameters, i);
+    UmedptTensor *copy;
+
+    if (!tensor || !tensor->requires_grad)
+      continue;
+    copy = umedpt_tensor_new (UMEDPT_DTYPE_F32, tensor->n_dims, tensor->shape,
+        error);
+    if (!copy)
+      return NULL;
+    memcpy (copy->data, tensor->data, umedpt_tensor_get_size (copy));
+    g_array_append_val (self->indices, i);
+    g_ptr_array_add (self->values, copy);
+  }
+  return g_steal_pointer (&self);
+}
+
+void
+umedpt_average_free (UmedptAverage *self)
+{
+  if (!self)
+    return;
+  g_array_unref (self->indices);
+  g_ptr_array_unref (self->values);
+  g_free (self);
+}
+
+static UmedptTensor *
+nth_parameter (UmedptAverage *self, guint i)
+{
+  return umedpt_parameters_get_tensor (self->parameters,
+      g_array_index (self->indices, guint, i));
+}
+
+static const char *
+nth_name (UmedptAverage *self, guint i)
+{
+  return umedpt_parameters_get_name (self->parameters,
+      g_array_index (self->indices, guint, i));
+}
+
+void
+umedpt_average_update (UmedptAverage *self)
+{
+  const double n = (double) ++self->n_updates;
+  const float rest = (float) (1 - MIN (self->decay, (1 + n) / (10 + n)));
+
+  for (guint i = 0; i < self->values->len; i++) {
+    const UmedptTensor *parameter = nth_parameter (self, i);
+    const float *restrict src = UMEDPT_F32 (parameter);
+    float *restrict dst = UMEDPT_F32 ((UmedptTensor *) self->values->pdata[i]);
+
+    for (gsize j = 0; j < parameter->n_elements; j++)
+      dst[j] += rest * (src[j] - dst[j]);
+  }
+}
+
+static void
+swap_values (float *restrict a, float *restrict b, gsize n)
+{
+  for (gsize i = 0; i < n; i++) {
+    const float value = a[i];
+    a[i] = b[i];
+    b[i] = value;
+  }
+}
+
+/* In place: layers go on to hold the same tensors. */
+void
+umedpt_average_swap (UmedptAverage *self)
+{
+  for (guint i = 0; i < self->values->len; i++) {
+    UmedptTensor *parameter = nth_parameter (self, i);
+    UmedptTensor *value = self->values->pdata[i];
+
+    swap_values (UMEDPT_F32 (parameter), UMEDPT_F32 (value),
+        parameter->n_elements);
+    umedpt_tensor_drop_attachments (parameter);
+  }
+  umedpt_parameters_changed (self->parameters);
+}
+
+/* The averages under <prefix><parameter>, the number of updates in the
+ * metadata under <prefix>updates. The tensors are shared with @writer: it must
+ * be written before the next update. */
+gboolean
+umedpt_average_store (UmedptAverage *self, UmedptSafetensorsWriter *writer,
+    const char *prefix, GError **error)
+{
+  g_autofree char *key = g_strconcat (prefix, "updates", NULL);
+  g_autofree char *value =
+      g_strdup_printf ("%" G_GUINT64_FORMAT, self->n_updates);
+
+  umedpt_safetensors_writer_set_metadata (writer, key, value);
+  for (guint i = 0; i < self->values->len; i++) {
+    g_autofree char *name = g_strconcat (prefix, nth_name (self, i), NULL);
+    umedpt_safetensors_writer_add (writer, name, self->values->pdata[i]);
+  }
+  return TRUE;
+}
+
+static gboolean
+check_value (UmedptTensor *found, const UmedptTensor *expected,
+    const char *name, GError **error)
+{
+  g_autofree char *is = NULL;
+  g_autofree char *shall = NULL;
+
+  if (found->dtype == UMEDPT_DTYPE_F32 &&
+      umedpt_tensor_same_shape (found, expected))
+    return TRUE;
+  is = umedpt_tensor_describe (found);
+  shall = umedpt_tensor_describe (expected);
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+      "The average %s is %s instead of %s: it belongs to another model.", name,
+      is, shall);
+  return FALSE;
+}
+
+/* Replaces all averages by those in @file, or changes nothing. */
+gboolean
+umedpt_average_load (UmedptAverage *self, UmedptSafetensors *file,
+    const char *prefix, GError **error)
+{
+  g_autoptr (GPtrArray) found =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) umedpt_tensor_unref);
+  g_autofree char *key = g_strconcat (prefix, "updates", NULL);
+  const char *text = umedpt_safetensors_get_metadata (file, key);
+  guint64 n_updates = 0;
+
+  if (!text ||
+      !g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT64, &n_updates,
+          NULL)) {
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
+        "The metadata '%s' is %s; expected the number of updates of the "
+        "average of weights.",
+        key, text ? text : "missing");
+    return FALSE;
+  }
+  for (guint i = 0; i < self->values->len; i++) {
+    g_autofree char *name = g_strconcat (prefix, nth_name (self, i), NULL);
+    UmedptTensor *tensor = umedpt_safetensors_get_tensor (file, name, error);
+
+    if (!tensor)
+      return FALSE;
+    g_ptr_array_add (found, tensor);
+    if (!check_value (tensor, self->values->pdata[i], name, error))
+      return FALSE;
+  }
+  for (guint i = 0; i < self->values->len; i++) {
+    UmedptTensor *value = self->values->pdata[i];
+    memcpy (value->data, ((UmedptTensor *) found->pdata[i])->data,
+        umedpt_tensor_get_size (value));
+  }
+  self->n_updates = n_updates;
+  return TRUE;
+}
