@@ -8,7 +8,6 @@
  *
  * "format" counts incompatible changes; it is read before anything else.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -16,9 +15,6 @@
 #include "net/description-private.h"
 
 #define FORMAT 1
-#define MAX_PARAMETERS 4e9
-#define MAX_BIAS 16777216.0 /* numbers in one block's position bias */
-#define MAX_BIASES 268435456.0 /* in those of all blocks: 1 GiB */
 
 static const char *const poolings[] = { "average", "max", "combined", NULL };
 typedef enum
@@ -41,6 +37,8 @@ typedef struct
   double min, max;
   const char *const *choices;
   gboolean optional;
+  gint fallback; /* of an optional number; written where it differs */
+  gsize block; /* offset of the block's switch; 0: none */
 } Field;
 
 #define AT(member) G_STRUCT_OFFSET (UmedptDescription, member)
@@ -64,6 +62,13 @@ static const Field fields[] = {
   { "input_width", INTEGER, AT (input_width), 32, 4096 },
   { "input_height", INTEGER, AT (input_height), 32, 4096 },
   { "mpp", REAL, AT (mpp), 0, 1000 },
+  { "pixel_decoder", BOOLEAN, AT (pixel_decoder), 0, 0, NULL, TRUE },
+  { "pixel_channels", INTEGER, AT (pixel_channels), 1, 1024, NULL, TRUE, 16, AT (pixel_decoder) },
+  { "pixel_hidden", INTEGER, AT (pixel_hidden), 1, 4096, NULL, TRUE, 96, AT (pixel_decoder) },
+  { "decoder_norm", CHOICE, AT (decoder_norm), 0, 0, umedpt_norm_names, TRUE, UMEDPT_NORM_AFFINE, AT (pixel_decoder) },
+  { "detection_decoder", BOOLEAN, AT (detection_decoder), 0, 0, NULL, TRUE },
+  { "detection_channels", INTEGER, AT (detection_channels), 32, 2048, NULL, TRUE, 128, AT (detection_decoder) },
+  { "grouper", CHOICE, AT (grouper), 0, 0, umedpt_grouper_names, TRUE, UMEDPT_GROUPER_NONE },
   { "tasks", TASKS, AT (tasks), 0, 0, NULL, TRUE },
   { "training", RAW, AT (training), 0, 0, NULL, TRUE },
   { "source", TEXT, AT (source), 0, 0, NULL, TRUE },
@@ -239,47 +244,13 @@ check_format (const char *text, gsize length, GError **error)
   return umedpt_json_finish (&json, error);
 }
 
-/* The sizes together: whole numbers of channels, and no more memory than a
- * real model takes. */
+/* Everything that the fields say together. */
 static gboolean
-check_sizes (const UmedptDescription *self, GError **error)
+check_all (const UmedptDescription *self, GError **error)
 {
-  double window = self->window, patch = self->patch, n_parameters;
-  double last = 8.0 * self->embed_dim, biases = 0;
-
-  n_parameters =
-      3 * patch * patch * self->embed_dim + last * self->squeezer_channels;
-  for (gint i = 0; i < 4; i++) {
-    double channels = ldexp (self->embed_dim, i);
-    double hidden = channels * self->mlp_ratio;
-
-    if ((self->embed_dim << i) % self->heads[i] != 0)
-      return umedpt_json_fail (error,
-          "stage %d has %g channels, not a multiple of its %d "
-          "heads",
-          i + 1, channels, self->heads[i]);
-    if (hidden != floor (hidden))
-      return umedpt_json_fail (error,
-          "mlp_ratio %g of %g channels is no whole number", self->mlp_ratio,
-          channels);
-    if (self->heads[i] * pow (window, 4) > MAX_BIAS)
-      return umedpt_json_fail (error,
-          "window %d with %d heads needs too much memory", self->window,
-          self->heads[i]);
-    biases += self->depths[i] * self->heads[i] * pow (window, 4);
-    n_parameters += self->depths[i] * channels * (4 * channels + 2 * hidden) +
-        (i < 3 ? 8 * channels * channels : 0);
-  }
-  if (biases > MAX_BIASES)
-    return umedpt_json_fail (error,
-        "window %d in blocks with %g heads in all needs too much memory",
-        self->window, biases / pow (window, 4));
-  if (n_parameters > MAX_PARAMETERS)
-    return umedpt_json_fail (error,
-        "the sizes make %.3g parameters; at most %.3g are "
-        "offered",
-        n_parameters, MAX_PARAMETERS);
-  return TRUE;
+  return umedpt_description_check_sizes (self, error) &&
+      umedpt_description_check_arch (self, error) &&
+      umedpt_description_check_tasks (self, UMEDPT_ERROR_FORMAT, error);
 }
 
 static gboolean
@@ -334,12 +305,27 @@ umedpt_description_new_from_json (const char *json, gssize length,
   size = length < 0 ? strlen (json) : (gsize) length;
   self = umedpt_description_alloc ();
   if (!check_format (json, size, error) ||
-      !read_members (self, json, size, error) || !check_sizes (self, error) ||
-      !umedpt_description_check_arch (self, error)) {
+      !read_members (self, json, size, error) || !check_all (self, error)) {
     g_prefix_error (error, "The description of the model is not valid: ");
     return NULL;
   }
   return g_steal_pointer (&self);
+}
+
+/* Optional fields are written if they say something: what older files do not
+ * have leaves the text, and so the hash, of those files as it was. */
+static gboolean
+is_written (const Field *field, const UmedptDescription *self)
+{
+  gconstpointer at = G_STRUCT_MEMBER_P (self, field->offset);
+
+  if (field->kind == TEXT || field->kind == RAW)
+    return *(char *const *) at != NULL;
+  if (!field->optional || field->kind == TASKS)
+    return TRUE;
+  return *(const gint *) at != field->fallback ||
+      (field->block &&
+          *(const gboolean *) G_STRUCT_MEMBER_P (self, field->block));
 }
 
 static void
@@ -395,10 +381,8 @@ umedpt_description_to_json (const UmedptDescription *self)
   g_string_append_printf (text, "{\"format\":%d", FORMAT);
   for (gsize i = 0; i < G_N_ELEMENTS (fields); i++) {
     const Field *field = &fields[i];
-    gboolean pointer = field->kind == TEXT || field->kind == RAW;
 
-    if (pointer &&
-        !G_STRUCT_MEMBER (char *, (UmedptDescription *) self, field->offset))
+    if (!is_written (field, self))
       continue;
     g_string_append_c (text, ',');
     umedpt_json_append_string (text, field->key);

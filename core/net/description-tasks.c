@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The tasks of a description in JSON: an array of objects with name, kind,
- * labels, one colour per label ("#rrggbb") and threshold. As strict as the
- * rest of the description (description-json.c).
+ * labels, one colour per label ("#rrggbb"), threshold, and what differs from
+ * the defaults. As strict as the rest of the description
+ * (description-json.c); what holds for tasks from anywhere is checked in
+ * task-description.c.
  */
 #include <string.h>
 
@@ -70,8 +72,44 @@ read_colors (UmedptJson *json, guint32 **colors, guint *n, GError **error)
   return TRUE;
 }
 
+/* [min, max] */
+static gboolean
+read_range (UmedptJson *json, UmedptTaskDescription *task, GError **error)
+{
+  gboolean first = TRUE, more;
+  double values[2] = { 0 };
+  guint n = 0;
+
+  if (!umedpt_json_begin (json, UMEDPT_JSON_ARRAY, error))
+    return FALSE;
+  for (;;) {
+    if (!umedpt_json_next_element (json, &first, &more, error))
+      return FALSE;
+    if (!more || n == 2)
+      break;
+    if (!umedpt_json_get_double (json, -1e30, 1e30, &values[n++], error))
+      return FALSE;
+  }
+  if (more || n != 2)
+    return umedpt_json_fail (error, "expected two numbers, [min, max]");
+  task->range_min = values[0];
+  task->range_max = values[1];
+  return TRUE;
+}
+
+static gboolean
+read_side (UmedptJson *json, gint *value, GError **error)
+{
+  gint64 wide;
+
+  if (!umedpt_json_get_integer (json, 0, 4096, &wide, error))
+    return FALSE;
+  *value = (gint) wide;
+  return TRUE;
+}
+
 static const char *const task_keys[] = { "name", "kind", "labels", "colors",
-  "threshold", NULL };
+  "threshold", "input_width", "input_height", "mpp", "range", "grouped", NULL };
 
 static gboolean
 read_task_member (UmedptJson *json, UmedptTaskDescription *task, gint which,
@@ -91,8 +129,18 @@ read_task_member (UmedptJson *json, UmedptTaskDescription *task, gint which,
       return read_labels (json, &task->labels, error);
     case 3:
       return read_colors (json, &task->colors, n_colors, error);
-    default:
+    case 4:
       return umedpt_json_get_double (json, 0, 1, &task->threshold, error);
+    case 5:
+      return read_side (json, &task->input_width, error);
+    case 6:
+      return read_side (json, &task->input_height, error);
+    case 7:
+      return umedpt_json_get_double (json, 0, 1000, &task->mpp, error);
+    case 8:
+      return read_range (json, task, error);
+    default:
+      return umedpt_json_get_boolean (json, &task->grouped, error);
   }
 }
 
@@ -105,8 +153,6 @@ check_task (const UmedptTaskDescription *task, guint seen, guint n_colors,
   if ((seen & 3) != 3)
     return umedpt_json_fail (error, "the key '%s' is missing",
         task_keys[seen & 1]);
-  if (!*task->name)
-    return umedpt_json_fail (error, "its name is empty");
   if ((seen & 8) && n_colors != n_labels)
     return umedpt_json_fail (error,
         "found %u colours for %u labels; expected one each", n_colors,
@@ -117,11 +163,10 @@ check_task (const UmedptTaskDescription *task, guint seen, guint n_colors,
 static UmedptTaskDescription *
 read_task (UmedptJson *json, GError **error)
 {
-  g_autoptr (UmedptTaskDescription) task = g_new0 (UmedptTaskDescription, 1);
+  g_autoptr (UmedptTaskDescription) task = umedpt_task_description_alloc ();
   gboolean first = TRUE;
   guint seen = 0, n_colors = 0;
 
-  task->threshold = 0.5;
   if (!umedpt_json_begin (json, UMEDPT_JSON_OBJECT, error))
     return NULL;
   for (;;) {
@@ -172,13 +217,29 @@ umedpt_description_read_tasks (UmedptJson *json, GPtrArray *tasks,
       return FALSE;
     }
     g_ptr_array_add (tasks, task);
-    for (guint i = 0; i + 1 < tasks->len; i++) {
-      const UmedptTaskDescription *other = g_ptr_array_index (tasks, i);
-      if (strcmp (other->name, task->name) == 0)
-        return umedpt_json_fail (error, "two tasks are called '%.40s'",
-            task->name);
-    }
   }
+}
+
+/* What differs from the default; texts, and hashes, of older files stay. */
+static void
+append_options (GString *text, const UmedptTaskDescription *task)
+{
+  if (task->input_width || task->input_height)
+    g_string_append_printf (text, ",\"input_width\":%d,\"input_height\":%d",
+        task->input_width, task->input_height);
+  if (task->mpp != 0) {
+    g_string_append (text, ",\"mpp\":");
+    umedpt_json_append_double (text, task->mpp);
+  }
+  if (task->range_min != 0 || task->range_max != 1) {
+    g_string_append (text, ",\"range\":[");
+    umedpt_json_append_double (text, task->range_min);
+    g_string_append_c (text, ',');
+    umedpt_json_append_double (text, task->range_max);
+    g_string_append_c (text, ']');
+  }
+  if (task->grouped)
+    g_string_append (text, ",\"grouped\":true");
 }
 
 static void
@@ -205,6 +266,7 @@ append_task (GString *text, const UmedptTaskDescription *task)
   }
   g_string_append (text, ",\"threshold\":");
   umedpt_json_append_double (text, task->threshold);
+  append_options (text, task);
   g_string_append_c (text, '}');
 }
 

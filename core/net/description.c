@@ -3,7 +3,7 @@
  * The description of a model in memory: the table of architectures (Swin V2:
  * Liu et al., "Swin Transformer V2", CVPR 2022, table of variants; stochastic
  * depth as in torchvision), defaults, copies. Its JSON form is in
- * description-json.c.
+ * description-json.c, the words of its enums in description-words.c.
  *
  * Defaults are those of the released checkpoints 1.0.2-1.0.4: affine norms,
  * pooling before the squeezer's norm, dense heads on the squeezed map.
@@ -54,119 +54,6 @@ umedpt_description_list_archs (void)
   return arch_names;
 }
 
-const char *const umedpt_norm_names[] = { "affinelayernorm", "layernorm",
-  "instancenorm", "nonorm", NULL };
-const char *const umedpt_order_names[] = { "before", "after", NULL };
-const char *const umedpt_kind_names[] = { "classification", "multilabel",
-  "regression", "segmentation", "multilabel-segmentation", "detection", NULL };
-
-/**
- * umedpt_norm_policy_get_name:
- * @policy: a norm policy
- *
- * Returns: its word in model files, as "affinelayernorm"
- *
- * Since: 0.1
- */
-const char *
-umedpt_norm_policy_get_name (UmedptNormPolicy policy)
-{
-  g_return_val_if_fail (policy <= UMEDPT_NORM_NONE, NULL);
-  return umedpt_norm_names[policy];
-}
-
-/**
- * umedpt_pool_order_get_name:
- * @order: a pool order
- *
- * Returns: its word in model files, as "before"
- *
- * Since: 0.1
- */
-const char *
-umedpt_pool_order_get_name (UmedptPoolOrder order)
-{
-  g_return_val_if_fail (order <= UMEDPT_POOL_AFTER, NULL);
-  return umedpt_order_names[order];
-}
-
-/**
- * umedpt_task_kind_get_name:
- * @kind: a kind of task
- *
- * Returns: its word in model files, as "detection"
- *
- * Since: 0.1
- */
-const char *
-umedpt_task_kind_get_name (UmedptTaskKind kind)
-{
-  g_return_val_if_fail (kind <= UMEDPT_TASK_DETECTION, NULL);
-  return umedpt_kind_names[kind];
-}
-
-/* The index of @name in @names, or -1 with @error set: a user's choice. */
-static gint
-find_name (const char *name, const char *const *names, const char *what,
-    GError **error)
-{
-  g_autofree char *list = NULL;
-
-  for (gint i = 0; names[i]; i++)
-    if (strcmp (name, names[i]) == 0)
-      return i;
-  list = g_strjoinv (", ", (char **) names);
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
-      "There is no %s '%s'; there are %s.", what, name, list);
-  return -1;
-}
-
-/**
- * umedpt_norm_policy_parse:
- * @name: a word, as "affinelayernorm"
- * @policy: (out): what it means
- * @error: return location for a #GError
- *
- * Returns: %TRUE, or %FALSE with @error set (%UMEDPT_ERROR_SETTINGS)
- *
- * Since: 0.1
- */
-gboolean
-umedpt_norm_policy_parse (const char *name, UmedptNormPolicy *policy,
-    GError **error)
-{
-  gint index;
-
-  g_return_val_if_fail (name != NULL && policy != NULL, FALSE);
-  index = find_name (name, umedpt_norm_names, "norm policy", error);
-  if (index >= 0)
-    *policy = (UmedptNormPolicy) index;
-  return index >= 0;
-}
-
-/**
- * umedpt_pool_order_parse:
- * @name: a word, as "before"
- * @order: (out): what it means
- * @error: return location for a #GError
- *
- * Returns: %TRUE, or %FALSE with @error set (%UMEDPT_ERROR_SETTINGS)
- *
- * Since: 0.1
- */
-gboolean
-umedpt_pool_order_parse (const char *name, UmedptPoolOrder *order,
-    GError **error)
-{
-  gint index;
-
-  g_return_val_if_fail (name != NULL && order != NULL, FALSE);
-  index = find_name (name, umedpt_order_names, "pool order", error);
-  if (index >= 0)
-    *order = (UmedptPoolOrder) index;
-  return index >= 0;
-}
-
 static const Arch *
 find_arch (const char *name)
 {
@@ -196,6 +83,17 @@ fill (UmedptDescription *self, const Arch *arch)
   self->input_height = 256;
 }
 
+/* Sizes of blocks that a file may leave out: those of the paper's library. */
+static void
+fill_blocks (UmedptDescription *self)
+{
+  self->pixel_channels = 16;
+  self->pixel_hidden = 96;
+  self->detection_channels = 128;
+  self->decoder_norm = UMEDPT_NORM_AFFINE;
+  self->grouper = UMEDPT_GROUPER_NONE;
+}
+
 void
 umedpt_task_description_free (UmedptTaskDescription *task)
 {
@@ -213,13 +111,15 @@ task_destroy (gpointer data)
   umedpt_task_description_free (data);
 }
 
-/* Without architecture: for the parser. */
+/* Without architecture, but with the defaults of optional fields: for the
+ * parser. */
 UmedptDescription *
 umedpt_description_alloc (void)
 {
   UmedptDescription *self = g_new0 (UmedptDescription, 1);
 
   self->tasks = g_ptr_array_new_with_free_func (task_destroy);
+  fill_blocks (self);
   return self;
 }
 
@@ -280,15 +180,13 @@ static gpointer
 copy_task (gconstpointer source, gpointer data)
 {
   const UmedptTaskDescription *task = source;
-  UmedptTaskDescription *copy = g_new0 (UmedptTaskDescription, 1);
+  UmedptTaskDescription *copy = g_memdup2 (task, sizeof *task);
 
   copy->name = g_strdup (task->name);
-  copy->kind = task->kind;
   copy->labels = g_strdupv (task->labels);
   if (task->colors)
     copy->colors = g_memdup2 (task->colors,
         g_strv_length (task->labels) * sizeof *task->colors);
-  copy->threshold = task->threshold;
   return copy;
 }
 

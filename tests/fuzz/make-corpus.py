@@ -68,4 +68,8 @@ write("description", "full", description(
     training={"steps": [1, 2.5e3, None, True, {"x": "\u20ac"}]},
     tasks=[{"name": "t", "kind": "segmentation", "labels": ["a", "b"],
             "colors": ["#ff0000", "#00ff7f"], "threshold": 0.25},
-           {"name": "u", "kind": "regression"}]))
+           {"name": "u", "kind": "regression", "range": [-1, 2.5], "grouped": True,
+            "input_width": 64, "input_height": 96, "mpp": 0.5},
+           {"name": "v", "kind": "detection"}],
+    pixel_decoder=True, pixel_channels=8, pixel_hidden=32, decoder_norm="nonorm",
+    detection_decoder=True, detection_channels=64, grouper="gated"))

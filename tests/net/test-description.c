@@ -81,7 +81,7 @@ static UmedptDescription *
 make_full (void)
 {
   UmedptDescription *self = umedpt_description_new ("swinv2-base", NULL);
-  UmedptTaskDescription *task = g_new0 (UmedptTaskDescription, 1);
+  UmedptTaskDescription *task;
   guint32 colors[] = { 0xff8000, 0x000001 };
   const char *labels[] = { "tumour \"T\"", "Gewebe ü", NULL };
 
@@ -102,16 +102,25 @@ make_full (void)
   self->mpp = 1 / 3.0;
   self->training = g_strdup ("{\"steps\": [1, {\"a\": null}]}");
   self->source = g_strdup ("a\tsource\x7f");
-  task->name = g_strdup ("tissue");
-  task->kind = UMEDPT_TASK_MULTILABEL_SEGMENTATION;
-  task->labels = g_strdupv ((char **) labels);
+  self->pixel_channels = 24;
+  self->pixel_hidden = 48;
+  self->decoder_norm = UMEDPT_NORM_PLAIN;
+  self->detection_channels = 64;
+  self->grouper = UMEDPT_GROUPER_GATED;
+  task = umedpt_description_add_task (self, "tissue",
+      UMEDPT_TASK_MULTILABEL_SEGMENTATION, labels, NULL);
   task->colors = g_memdup2 (colors, sizeof colors);
   task->threshold = 0.1;
-  g_ptr_array_add (self->tasks, task);
-  task = g_new0 (UmedptTaskDescription, 1);
-  task->name = g_strdup ("age");
-  task->kind = UMEDPT_TASK_REGRESSION;
-  g_ptr_array_add (self->tasks, task);
+  task->input_width = 96;
+  task->input_height = 64;
+  task->mpp = 0.25;
+  task = umedpt_description_add_task (self, "Age_2-b", UMEDPT_TASK_REGRESSION,
+      NULL, NULL);
+  task->range_min = -1.5;
+  task->range_max = 120;
+  task->grouped = TRUE;
+  umedpt_description_add_task (self, "cells", UMEDPT_TASK_DETECTION, labels,
+      NULL);
   return self;
 }
 
@@ -136,11 +145,26 @@ test_round_trip (void)
   g_assert_cmpint (read->pool_order, ==, UMEDPT_POOL_AFTER);
   g_assert_cmpint (read->squeezer_norm, ==, UMEDPT_NORM_NONE);
   g_assert_cmpint (umedpt_description_get_embedding_size (read), ==, 512);
-  g_assert_cmpuint (read->tasks->len, ==, 2);
+  g_assert_true (read->pixel_decoder);
+  g_assert_cmpint (read->pixel_channels, ==, 24);
+  g_assert_cmpint (read->pixel_hidden, ==, 48);
+  g_assert_cmpint (read->decoder_norm, ==, UMEDPT_NORM_PLAIN);
+  g_assert_true (read->detection_decoder);
+  g_assert_cmpint (read->detection_channels, ==, 64);
+  g_assert_cmpint (read->grouper, ==, UMEDPT_GROUPER_GATED);
+  g_assert_cmpuint (read->tasks->len, ==, 3);
   task = g_ptr_array_index (read->tasks, 0);
   g_assert_cmpint (task->kind, ==, UMEDPT_TASK_MULTILABEL_SEGMENTATION);
   g_assert_cmpstr (task->labels[1], ==, "Gewebe ü");
   g_assert_cmphex (task->colors[0], ==, 0xff8000);
+  g_assert_cmpint (task->input_width, ==, 96);
+  g_assert_cmpint (task->input_height, ==, 64);
+  g_assert_cmpfloat (task->mpp, ==, 0.25);
+  g_assert_false (task->grouped);
+  task = g_ptr_array_index (read->tasks, 1);
+  g_assert_cmpfloat (task->range_min, ==, -1.5);
+  g_assert_cmpfloat (task->range_max, ==, 120);
+  g_assert_true (task->grouped);
 
   copy = umedpt_description_copy (read);
   g_clear_pointer (&read, umedpt_description_free);
@@ -164,6 +188,115 @@ test_lenient (void)
   g_assert_null (a->source);
   b = umedpt_description_new_from_json (longer, strlen (no_tasks), &error);
   g_assert_no_error (error);
+}
+
+/* The text of a description without the newer blocks is what the first
+ * version wrote, so that the hashes of its files stay valid. */
+static void
+test_old_text (void)
+{
+  g_autoptr (UmedptDescription) self =
+      umedpt_description_new ("swinv2-nano", NULL);
+  g_autofree char *json = NULL;
+
+  umedpt_description_add_task (self, "a", UMEDPT_TASK_CLASSIFICATION, NULL,
+      NULL);
+  json = umedpt_description_to_json (self);
+  g_assert_cmpstr (json, ==,
+      "{\"format\":1,\"arch\":\"swinv2-nano\",\"embed_dim\":32,"
+      "\"depths\":[2,2,6,2],\"heads\":[1,2,4,8],\"window\":8,\"patch\":4,"
+      "\"mlp_ratio\":4,\"stochastic_depth\":0.1,"
+      "\"encoder_norm\":\"affinelayernorm\","
+      "\"squeezer_norm\":\"affinelayernorm\",\"pool_order\":\"before\","
+      "\"squeeze_dense\":true,\"pooling\":\"average\","
+      "\"squeezer_channels\":0,\"input_width\":256,\"input_height\":256,"
+      "\"mpp\":0,\"tasks\":[{\"name\":\"a\",\"kind\":\"classification\","
+      "\"threshold\":0.5}]}");
+}
+
+/* A block that is there states its sizes; one that is not, nothing. */
+static void
+test_blocks (void)
+{
+  g_autoptr (UmedptDescription) self =
+      umedpt_description_new ("swinv2-nano", NULL);
+  g_autofree char *json = NULL;
+
+  umedpt_description_add_task (self, "a", UMEDPT_TASK_SEGMENTATION, NULL, NULL);
+  json = umedpt_description_to_json (self);
+  g_assert_nonnull (strstr (json,
+      "\"pixel_decoder\":true,\"pixel_channels\":16,\"pixel_hidden\":96,"
+      "\"decoder_norm\":\"affinelayernorm\",\"tasks\""));
+}
+
+static void
+test_add_task (void)
+{
+  const char *const twice[] = { "x", "x", NULL };
+  const char *const two[] = { "x", "y", NULL };
+  const char *const names[] = { "", "a b", "a/b", "ä", "a.b" };
+  g_autoptr (UmedptDescription) self =
+      umedpt_description_new ("swinv2-nano", NULL);
+  g_autoptr (GError) error = NULL;
+  UmedptTaskDescription *task;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_assert_null (umedpt_description_add_task (self, names[i],
+        UMEDPT_TASK_DETECTION, NULL, &error));
+    g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS);
+    g_clear_error (&error);
+  }
+  g_assert_null (umedpt_description_add_task (self, "a",
+      UMEDPT_TASK_CLASSIFICATION, twice, &error));
+  g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS);
+  g_clear_error (&error);
+  g_assert_cmpuint (self->tasks->len, ==, 0);
+  g_assert_false (self->detection_decoder);
+
+  task = umedpt_description_add_task (self, "a", UMEDPT_TASK_DETECTION, two,
+      &error);
+  g_assert_no_error (error);
+  g_assert_true (self->detection_decoder);
+  g_assert_false (self->pixel_decoder);
+  g_assert_cmpfloat (task->threshold, ==, 0.5);
+  g_assert_cmpfloat (task->range_max, ==, 1);
+  g_assert_cmpint (umedpt_task_description_get_n_outputs (task), ==, 2);
+  task = umedpt_description_add_task (self, "b",
+      UMEDPT_TASK_MULTILABEL_SEGMENTATION, NULL, &error);
+  g_assert_true (self->pixel_decoder);
+  g_assert_cmpint (umedpt_task_description_get_n_outputs (task), ==, 1);
+  g_assert_cmpint (umedpt_description_find_task (self, "b"), ==, 1);
+  g_assert_cmpint (umedpt_description_find_task (self, "c"), ==, -1);
+  g_assert_null (umedpt_description_add_task (self, "b",
+      UMEDPT_TASK_CLASSIFICATION, NULL, &error));
+  g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS);
+  g_assert_nonnull (strstr (error->message, "has a task 'b' already"));
+}
+
+static void
+test_words (void)
+{
+  g_autoptr (GError) error = NULL;
+  UmedptTaskKind kind;
+  UmedptGrouper grouper;
+
+  for (guint i = 0; i < UMEDPT_N_TASK_KINDS; i++) {
+    g_assert_true (umedpt_task_kind_parse (umedpt_task_kind_get_name (i), &kind,
+        &error));
+    g_assert_cmpuint (kind, ==, i);
+  }
+  for (guint i = 0; i <= UMEDPT_GROUPER_GATED; i++) {
+    g_assert_true (umedpt_grouper_parse (umedpt_grouper_get_name (i), &grouper,
+        &error));
+    g_assert_cmpuint (grouper, ==, i);
+  }
+  g_assert_false (umedpt_task_kind_parse ("x", &kind, &error));
+  g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS);
+  g_assert_nonnull (strstr (error->message, "classification, multilabel,"));
+  g_clear_error (&error);
+  g_assert_false (umedpt_grouper_parse ("x", &grouper, &error));
+  g_assert_nonnull (strstr (error->message,
+      "none, weighted, attention, gated"));
 }
 
 typedef struct
@@ -220,11 +353,27 @@ static const Malformed malformed[] = {
   { "task-kind", TASKS ("{\"name\":\"a\",\"kind\":\"x\"}"), "'kind': found 'x'; expected one of 'classification'" },
   { "task-key", TASKS ("{\"nam\":\"a\"}"), "found 'nam'; expected one of 'name'" },
   { "task-key-twice", TASKS ("{\"name\":\"a\",\"name\":\"a\"}"), "'name' is given twice" },
-  { "task-twice", TASKS ("{\"name\":\"a\",\"kind\":\"detection\"},{\"name\":\"a\",\"kind\":\"detection\"}"), "two tasks are called 'a'" },
+  { "task-twice", TASKS ("{\"name\":\"a\",\"kind\":\"multilabel\"},{\"name\":\"a\",\"kind\":\"multilabel\"}"), "two tasks are called 'a'" },
   { "task-labels", TASKS ("{\"name\":\"a\",\"kind\":\"detection\",\"labels\":[1]}"), "'labels': at byte" },
   { "task-color", TASKS ("{\"name\":\"a\",\"kind\":\"detection\",\"labels\":[\"x\"],\"colors\":[\"red\"]}"), "found 'red'; expected a colour" },
   { "task-colors", TASKS ("{\"name\":\"a\",\"kind\":\"detection\",\"labels\":[\"x\"],\"colors\":[]}"), "found 0 colours for 1 labels" },
   { "task-threshold", TASKS ("{\"name\":\"a\",\"kind\":\"detection\",\"threshold\":1.5}"), "from 0 to 1" },
+  { "task-name", TASKS ("{\"name\":\"a b\",\"kind\":\"detection\"}"), "task 'a b': the name 'a b' cannot be used" },
+  { "task-decoder", TASKS ("{\"name\":\"a\",\"kind\":\"detection\"}"), "task 'a': detection needs 'detection_decoder'" },
+  { "task-pixels", TASKS ("{\"name\":\"a\",\"kind\":\"segmentation\"}"), "segmentation needs 'pixel_decoder'" },
+  { "task-grouper", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"grouped\":true}"), "grouped tasks need a 'grouper'" },
+  { "task-label-empty", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"labels\":[\"\"]}"), "label 1 is empty" },
+  { "task-label-twice", TASKS ("{\"name\":\"a\",\"kind\":\"multilabel\",\"labels\":[\"x\",\"y\",\"x\"]}"), "two labels are called 'x'" },
+  { "task-values", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"labels\":[\"x\",\"y\"]}"), "regression has one value; found 2 labels" },
+  { "task-range", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"range\":[2,2]}"), "its range is 2 to 2" },
+  { "task-range-one", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"range\":[2]}"), "expected two numbers" },
+  { "task-range-huge", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"range\":[0,1e31]}"), "'range': at byte" },
+  { "task-input", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"input_width\":16,\"input_height\":16}"), "its input is 16 pixels" },
+  { "task-input-one", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"input_width\":64}"), "its input is 64x0 pixels" },
+  { "task-mpp", TASKS ("{\"name\":\"a\",\"kind\":\"regression\",\"mpp\":-1}"), "from 0 to 1000" },
+  { "detection-channels", "\"tasks\":[]", "\"detection_channels\":48", "48 channels; multiples of 32" },
+  { "pixel-channels", "\"tasks\":[]", "\"pixel_channels\":0", "from 1 to 1024" },
+  { "grouper", "\"tasks\":[]", "\"grouper\":\"mean\"", "expected one of 'none', 'weighted'" },
 };
 // clang-format on
 
@@ -273,6 +422,10 @@ main (int argc, char **argv)
   g_test_add_func ("/description/unknown-arch", test_unknown_arch);
   g_test_add_func ("/description/round-trip", test_round_trip);
   g_test_add_func ("/description/lenient", test_lenient);
+  g_test_add_func ("/description/old-text", test_old_text);
+  g_test_add_func ("/description/blocks", test_blocks);
+  g_test_add_func ("/description/add-task", test_add_task);
+  g_test_add_func ("/description/words", test_words);
   g_test_add_func ("/description/too-large", test_too_large);
   for (gsize i = 0; i < G_N_ELEMENTS (malformed); i++) {
     g_autofree char *path =
