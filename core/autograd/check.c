@@ -1,14 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Checks of the arguments of ops. Backends trust what has passed here: they
- * index without looking. A message names op and argument, what was found and
- * what was expected.
+ * Checks of the arguments of ops, and shapes of their outputs. Backends trust
+ * what has passed here: they index without looking. A message names op and
+ * argument, what was found and what was expected.
  */
 #include "autograd/ops-private.h"
 
 #include <string.h>
 
 #include "base/error.h"
+
+gint64
+umedpt_columns (const UmedptTensor *tensor)
+{
+  return tensor->shape[tensor->n_dims - 1];
+}
+
+UmedptTensor *
+umedpt_new_like (const UmedptTensor *src, UmedptDtype dtype, GError **error)
+{
+  return umedpt_tensor_new (dtype, src->n_dims, src->shape, error);
+}
+
+/* [..., C] of @src with the last dimension replaced. */
+UmedptTensor *
+umedpt_new_rows (const UmedptTensor *src, UmedptDtype dtype, gint64 columns,
+    GError **error)
+{
+  gint64 shape[UMEDPT_MAX_DIMS];
+
+  for (guint i = 0; i < src->n_dims; i++)
+    shape[i] = src->shape[i];
+  shape[src->n_dims - 1] = columns;
+  return umedpt_tensor_new (dtype, src->n_dims, shape, error);
+}
 
 static char *
 describe_shape (guint n_dims, const gint64 *shape)
@@ -128,5 +153,48 @@ umedpt_check_range (const char *op, const char *name, gint64 value, gint64 min,
       "%s: %s is %" G_GINT64_FORMAT "; %" G_GINT64_FORMAT
       " to %" G_GINT64_FORMAT " is allowed.",
       op, name, value, min, max);
+  return FALSE;
+}
+
+/* f32, and of the shape of another argument. */
+gboolean
+umedpt_check_same (const char *op, const char *name, const UmedptTensor *tensor,
+    const UmedptTensor *like, GError **error)
+{
+  return umedpt_check_param (op, name, tensor, like->n_dims, like->shape,
+      error);
+}
+
+/* The (nullable) factors of a branch: as many as there are samples, each of
+ * which has the same number of rows of @src. */
+gboolean
+umedpt_check_branch_scale (const char *op, const UmedptTensor *scale,
+    const UmedptTensor *src, GError **error)
+{
+  gint64 rows = (gint64) src->n_elements / MAX (umedpt_columns (src), 1);
+
+  if (!scale)
+    return TRUE;
+  if (!umedpt_check_input (op, "branch_scale", scale, UMEDPT_IS_F32, 1, error))
+    return FALSE;
+  if (scale->shape[0] > 0 && rows % scale->shape[0] == 0)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SHAPE,
+      "%s: branch_scale has %" G_GINT64_FORMAT
+      " elements, and %" G_GINT64_FORMAT
+      " rows cannot be parted into as many samples.",
+      op, scale->shape[0], rows);
+  return FALSE;
+}
+
+/* The type of an output that the caller may choose. */
+gboolean
+umedpt_check_float (const char *op, UmedptDtype dtype, GError **error)
+{
+  if (dtype == UMEDPT_DTYPE_F32 || dtype == UMEDPT_DTYPE_BF16)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DTYPE,
+      "%s: an output of %s is asked for; it may be f32 or bf16.", op,
+      umedpt_dtype_name (dtype));
   return FALSE;
 }

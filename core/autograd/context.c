@@ -45,7 +45,7 @@ log_timing (const UmedptContext *context)
   for (guint i = 0; i < UMEDPT_N_OPS; i++)
     if (context->calls[i])
       g_string_append_printf (text,
-          "\n  %-17s %8" G_GUINT64_FORMAT " calls %10.3f ms %5.1f %%",
+          "\n  %-25s %8" G_GUINT64_FORMAT " calls %10.3f ms %5.1f %%",
           op_names[i], context->calls[i], context->microseconds[i] / 1e3,
           100.0 * context->microseconds[i] / MAX (sum, 1));
   if (text->len)
@@ -77,14 +77,24 @@ umedpt_context_get_compute (const UmedptContext *context)
   return context->compute;
 }
 
-/* Called before an op is dispatched; returns the time for umedpt_op_end(). */
+static char *
+describe_first (guint n, UmedptTensor *const *outputs)
+{
+  for (guint i = 0; i < n; i++)
+    if (outputs[i])
+      return umedpt_tensor_describe (outputs[i]);
+  return g_strdup ("nothing");
+}
+
+/* Called before an op is dispatched; returns the time for umedpt_op_end().
+ * @outputs: (nullable) what it will write. */
 gint64
 umedpt_op_begin (UmedptContext *context, UmedptOpId op, const UmedptTensor *src,
-    const UmedptTensor *dst)
+    guint n, UmedptTensor *const *outputs)
 {
   if (umedpt_debug_enabled (UMEDPT_DEBUG_SHAPES)) {
     g_autofree char *from = umedpt_tensor_describe (src);
-    g_autofree char *to = umedpt_tensor_describe (dst);
+    g_autofree char *to = describe_first (n, outputs);
 
     g_message ("%s: %s -> %s", op_names[op], from, to);
   }
@@ -124,20 +134,19 @@ check_nan (const char *op, const UmedptTensor *dst, GError **error)
   return FALSE;
 }
 
-/* Called after the dispatch, whose result is @ok. Takes *@dst and returns it,
- * or frees it. */
-UmedptTensor *
+/* Called after the dispatch, whose result is @ok. */
+gboolean
 umedpt_op_end (UmedptContext *context, UmedptOpId op, gint64 start, gboolean ok,
-    UmedptTensor **dst, GError **error)
+    guint n, UmedptTensor *const *outputs, GError **error)
 {
   if (umedpt_debug_enabled (UMEDPT_DEBUG_TIMING)) {
     context->microseconds[op] += g_get_monotonic_time () - start;
     context->calls[op]++;
   }
-  if (ok && umedpt_debug_enabled (UMEDPT_DEBUG_NAN) &&
-      context->backend->host_memory)
-    ok = check_nan (op_names[op], *dst, error);
-  if (!ok)
-    g_clear_pointer (dst, umedpt_tensor_unref);
-  return g_steal_pointer (dst);
+  if (!umedpt_debug_enabled (UMEDPT_DEBUG_NAN) ||
+      !context->backend->host_memory)
+    return ok;
+  for (guint i = 0; ok && i < n; i++)
+    ok = !outputs[i] || check_nan (op_names[op], outputs[i], error);
+  return ok;
 }

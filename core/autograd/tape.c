@@ -84,12 +84,13 @@ gboolean
 umedpt_tape_wants (const UmedptContext *context, guint n,
     UmedptTensor *const *inputs)
 {
-  if (!context->tape)
-    return FALSE;
-  for (guint i = 0; i < n; i++)
-    if (inputs[i] && inputs[i]->requires_grad)
-      return TRUE;
-  return FALSE;
+  gboolean wanted = FALSE;
+
+  for (guint i = 0; i < n && (context->tape || context->probe); i++)
+    wanted |= inputs[i] && inputs[i]->requires_grad;
+  if (wanted && context->probe)
+    *context->probe = TRUE;
+  return wanted && context->tape;
 }
 
 static Node *
@@ -124,15 +125,15 @@ static void
 add_into (UmedptTensor *sum, const UmedptTensor *diff)
 {
   const gsize n = sum->n_elements;
+  guint16 *half = UMEDPT_BF16 (sum);
 
   if (sum->dtype == UMEDPT_DTYPE_F32)
     for (gsize i = 0; i < n; i++)
       UMEDPT_F32 (sum)[i] += UMEDPT_F32 (diff)[i];
   else
     for (gsize i = 0; i < n; i++)
-      UMEDPT_BF16 (sum)
-  [i] = umedpt_f32_to_bf16 (umedpt_bf16_to_f32 (UMEDPT_BF16 (sum)[i]) +
-      umedpt_bf16_to_f32 (UMEDPT_BF16 (diff)[i]));
+      half[i] = umedpt_f32_to_bf16 (umedpt_bf16_to_f32 (half[i]) +
+          umedpt_bf16_to_f32 (UMEDPT_BF16 (diff)[i]));
 }
 
 static gboolean
@@ -213,10 +214,28 @@ umedpt_tape_parameter_grad (UmedptTensor *tensor, UmedptTensor **diff,
   return *diff != NULL;
 }
 
+/* sum += diff in bf16, by way of f32, so that backends need no op for it. */
+static gboolean
+add_half (UmedptContext *context, UmedptTensor *sum, UmedptTensor *diff,
+    GError **error)
+{
+  g_autoptr (UmedptTensor) a =
+      umedpt_op_convert (context, sum, UMEDPT_DTYPE_F32, error);
+  g_autoptr (UmedptTensor) b =
+      a ? umedpt_op_convert (context, diff, UMEDPT_DTYPE_F32, error) : NULL;
+  UmedptAddArgs add = { .a = a, .b = b, .dst = a };
+  UmedptConvertArgs back = { .src = a, .dst = sum };
+
+  return b && UMEDPT_RUN (context, add, &add, error, b, a) &&
+      UMEDPT_RUN (context, convert, &back, error, a, sum);
+}
+
 gboolean
 umedpt_tape_give_grad (UmedptContext *context, UmedptTensor *tensor,
     UmedptTensor *diff, GError **error)
 {
+  UmedptAddArgs args;
+
   if (!tensor || !tensor->requires_grad)
     return TRUE;
   if (!check_diff (tensor, diff, error))
@@ -225,13 +244,10 @@ umedpt_tape_give_grad (UmedptContext *context, UmedptTensor *tensor,
     tensor->grad = umedpt_tensor_ref (diff);
     return TRUE;
   }
-  if (tensor->dtype != UMEDPT_DTYPE_F32) {
-    add_into (tensor->grad, diff);
-    return TRUE;
-  }
-  return umedpt_dispatch_add (context->backend,
-      &(UmedptAddArgs){ .a = tensor->grad, .b = diff, .dst = tensor->grad },
-      error);
+  if (tensor->dtype != UMEDPT_DTYPE_F32)
+    return add_half (context, tensor->grad, diff, error);
+  args = (UmedptAddArgs){ .a = tensor->grad, .b = diff, .dst = tensor->grad };
+  return UMEDPT_RUN (context, add, &args, error, diff, tensor->grad);
 }
 
 typedef struct
@@ -280,15 +296,20 @@ umedpt_tape_checkpoint (UmedptContext *context, UmedptForwardFunc forward,
     gpointer data, GDestroyNotify destroy, UmedptTensor *x, GError **error)
 {
   UmedptTape *tape = context->tape;
-  Checkpoint *args = g_new0 (Checkpoint, 1);
+  gboolean *outer = context->probe, wanted = FALSE;
+  Checkpoint *args = g_new (Checkpoint, 1);
   UmedptTensor *y;
   Node *node;
 
   *args = (Checkpoint){ forward, data, destroy, x };
   context->tape = NULL;
+  context->probe = &wanted;
   y = forward (context, data, x, error);
   context->tape = tape;
-  if (!y || !tape) {
+  context->probe = outer;
+  if (outer)
+    *outer |= wanted;
+  if (!y || !tape || !wanted) { /* all of it is frozen */
     checkpoint_free (args);
     return y;
   }

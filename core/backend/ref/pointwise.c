@@ -130,7 +130,7 @@ umedpt_ref_multiply_backward (UmedptBackend *backend,
     const UmedptMultiplyBackwardArgs *args, GError **error)
 {
   const UmedptTensor *a = args->forward.a, *b = args->forward.b;
-  gboolean one = b->n_elements == 1 && a->n_elements != 1;
+  gboolean one = b->n_elements == 1;
   double sum = 0;
 
   for (gsize i = 0; i < a->n_elements; i++) {
