@@ -17,4 +17,6 @@
 #include "infer/session.h"
 #include "data/slide.h"
 #include "data/tiles.h"
+#include "output/draw.h"
 #include "output/features.h"
+#include "output/run-report.h"
