@@ -9,6 +9,8 @@
  *   log.jsonl             what happened (below)
  *   checkpoint-latest/, checkpoint-best/   model.safetensors, state.safetensors
  *   model.safetensors     the result: the best model
+ * and, from the program: events.out.tfevents.* and report.html
+ * (output/run-report.h), pictures/<task>/<n>.png (output/draw.h)
  * Everything is written under a temporary name and renamed. A run that is
  * resumed continues with the same bits as one that was never stopped.
  *
@@ -20,7 +22,8 @@
  *               lr, grad_norm, images_per_second, seconds, loader_wait (s),
  *               rss, activations (peak bytes)
  *   validation  round, epoch, score, best (boolean), tasks {name: {loss, n,
- *               metrics {name: x}, per_class {label: {name: x}}, confusion}}
+ *               labels [names of the confusion matrix's classes], metrics
+ *               {name: x}, per_class {label: {name: x}}, confusion [[…]]}}
  *   checkpoint  round, path
  *   stop        reason ("finished", "early", "cancelled", "error"), message
  */
