@@ -149,6 +149,13 @@ umedpt_backend_cpu (void)
     backend->patch_merge = umedpt_cpu_patch_merge;
     backend->window_attention = umedpt_cpu_window_attention;
     backend->conv2d = umedpt_cpu_conv2d;
+    backend->activate_backward = umedpt_cpu_activate_backward;
+    backend->layer_norm_backward = umedpt_cpu_layer_norm_backward;
+    backend->group_norm_backward = umedpt_cpu_group_norm_backward;
+    backend->global_pool_backward = umedpt_cpu_global_pool_backward;
+    backend->add = umedpt_cpu_add;
+    backend->multiply = umedpt_cpu_multiply;
+    backend->multiply_backward = umedpt_cpu_multiply_backward;
     backend->window_attention_backward = umedpt_cpu_window_attention_backward;
     g_once_init_leave (&made, (gsize) backend);
   }

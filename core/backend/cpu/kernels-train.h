@@ -25,8 +25,44 @@ typedef struct
 /* k and v transposed, norms, P and dS [L, L], and q, k, dO packed */
 #define UMEDPT_ATTENTION_DIFF_SCRATCH(L) ((gsize) (L) * (2 * (L) + 168) + 64)
 
+/* What channel_moments gives per channel, one after the other: the mean, the
+ * sum of squared differences from it, and with a gradient d: the sum of d and
+ * that of d (x - mean). */
+#define UMEDPT_N_MOMENTS 4
+
+/* dst = (src - mean) a + diff b + c, by channel. */
 typedef struct
 {
+  const float *mean, *a, *b, *c; /* [C]; b unused without diff */
+} UmedptChannelMap;
+
+typedef struct
+{
+  /* diff_src = diff_dst activation' (src); with @accumulate added */
+  void (*activate_diff_f32) (const float *src, const float *diff_dst,
+      float *diff_src, gsize n, UmedptActivation activation,
+      gboolean accumulate);
+  void (*activate_diff_bf16) (const guint16 *src, const guint16 *diff_dst,
+      guint16 *diff_src, gsize n, UmedptActivation activation,
+      gboolean accumulate);
+  /* dst = a + b, and a b or dst + a b; with @one, b is one number */
+  void (*add) (const float *a, const float *b, gboolean one, float *dst,
+      gsize n);
+  void (*multiply) (const float *a, const float *b, gboolean one, float *dst,
+      gsize n, gboolean accumulate);
+  float (*dot) (const float *a, const float *b, gsize n);
+  /* The gradient of layer_norm, row by row. diff_src may be NULL, or diff_dst
+   * itself without @accumulate; diff_gamma and diff_beta [C] are added to. */
+  void (*norm_rows_diff) (const float *src, const float *diff_dst, gsize rows,
+      gsize C, const float *gamma, float epsilon, float *diff_src,
+      gboolean accumulate, float *diff_gamma, float *diff_beta);
+  /* of src and diff (may be NULL) [positions, C]; out [N_MOMENTS, C] */
+  void (*channel_moments) (const float *src, const float *diff, gsize positions,
+      gsize C, float *out);
+  void (*channel_map) (const float *src, const float *diff, gsize positions,
+      gsize C, const UmedptChannelMap *map, float *dst, gboolean accumulate);
+  void (*pool_diff) (const float *src, const float *diff_dst, gsize positions,
+      gsize C, UmedptPooling pooling, float *diff_src, gboolean accumulate);
   /* head.scratch: UMEDPT_ATTENTION_DIFF_SCRATCH (L) floats, aligned */
   void (*attention_f32) (UmedptAttentionDiff *diff);
   void (*attention_bf16) (UmedptAttentionDiff *diff); /* or NULL */

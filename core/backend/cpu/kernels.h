@@ -47,9 +47,6 @@ typedef struct
    * be NULL; dst may be src or residual. All [rows, C]. */
   void (*norm_rows) (const float *src, gsize rows, gsize C, const float *gamma,
       const float *beta, float epsilon, const float *residual, float *dst);
-  /* GroupNorm with one group over [positions, C] of one sample */
-  void (*norm_sample) (const float *src, gsize positions, gsize C,
-      const float *gamma, const float *beta, float epsilon, float *dst);
   /* dst[C] = mean, maximum or both over positions of src [positions, C] */
   void (*pool) (const float *src, gsize positions, gsize C,
       UmedptPooling pooling, float *dst);

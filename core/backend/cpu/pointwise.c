@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Ops without products: conversions, activations, norms, pooling. They are
- * bound by memory, and in inference all are small.
+ * Ops that look at one element at a time: conversions, activations, sums and
+ * products, and their gradients. They are bound by memory. A sum over all
+ * elements is made of sums over chunks, in order.
  */
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels-train.h"
 
 #define CHUNK_ELEMENTS 16384
 
@@ -98,88 +100,129 @@ umedpt_cpu_activate (UmedptBackend *backend, const UmedptActivateArgs *args,
       &job, NULL, error);
 }
 
+static void
+activate_backward_chunk (gpointer data, guint worker, guint chunk)
+{
+  const UmedptActivateBackwardArgs *args = data;
+  const UmedptTrainKernels *kernels = umedpt_train_kernels_get ();
+  const UmedptTensor *src = args->forward.src;
+  gsize begin = (gsize) chunk * CHUNK_ELEMENTS;
+  gsize n = chunk_length (src->n_elements, chunk);
+
+  if (src->dtype == UMEDPT_DTYPE_BF16)
+    kernels->activate_diff_bf16 (UMEDPT_BF16 (src) + begin,
+        UMEDPT_BF16 (args->diff_dst) + begin,
+        UMEDPT_BF16 (args->diff_src) + begin, n, args->forward.activation,
+        args->accumulate);
+  else
+    kernels->activate_diff_f32 (UMEDPT_F32 (src) + begin,
+        UMEDPT_F32 (args->diff_dst) + begin,
+        UMEDPT_F32 (args->diff_src) + begin, n, args->forward.activation,
+        args->accumulate);
+}
+
+gboolean
+umedpt_cpu_activate_backward (UmedptBackend *backend,
+    const UmedptActivateBackwardArgs *args, GError **error)
+{
+  if (!args->diff_src)
+    return TRUE;
+  return umedpt_cpu_run (count_chunks (args->diff_src->n_elements),
+      activate_backward_chunk, (gpointer) args, NULL, error);
+}
+
+/* b has one element, which stands for all. */
+static gboolean
+is_one (const UmedptAddArgs *args)
+{
+  return args->b->n_elements == 1 && args->a->n_elements != 1;
+}
+
+static void
+add_chunk (gpointer data, guint worker, guint chunk)
+{
+  const UmedptAddArgs *args = data;
+  gsize begin = (gsize) chunk * CHUNK_ELEMENTS;
+  gboolean one = is_one (args);
+
+  umedpt_train_kernels_get ()->add (UMEDPT_F32 (args->a) + begin,
+      UMEDPT_F32 (args->b) + (one ? 0 : begin), one,
+      UMEDPT_F32 (args->dst) + begin,
+      chunk_length (args->a->n_elements, chunk));
+}
+
+gboolean
+umedpt_cpu_add (UmedptBackend *backend, const UmedptAddArgs *args,
+    GError **error)
+{
+  return umedpt_cpu_run (count_chunks (args->a->n_elements), add_chunk,
+      (gpointer) args, NULL, error);
+}
+
+static void
+multiply_chunk (gpointer data, guint worker, guint chunk)
+{
+  const UmedptMultiplyArgs *args = data;
+  gsize begin = (gsize) chunk * CHUNK_ELEMENTS;
+  gboolean one = is_one (args);
+
+  umedpt_train_kernels_get ()->multiply (UMEDPT_F32 (args->a) + begin,
+      UMEDPT_F32 (args->b) + (one ? 0 : begin), one,
+      UMEDPT_F32 (args->dst) + begin, chunk_length (args->a->n_elements, chunk),
+      FALSE);
+}
+
+gboolean
+umedpt_cpu_multiply (UmedptBackend *backend, const UmedptMultiplyArgs *args,
+    GError **error)
+{
+  return umedpt_cpu_run (count_chunks (args->a->n_elements), multiply_chunk,
+      (gpointer) args, NULL, error);
+}
+
 typedef struct
 {
-  const UmedptLayerNormArgs *args;
-  UmedptRows rows;
-  gint64 C;
-} NormJob;
+  const UmedptMultiplyBackwardArgs *args;
+  float *sums; /* [chunks] of the gradient of a b of one element, or NULL */
+} MultiplyJob;
 
 static void
-layer_norm_chunk (gpointer data, guint worker, guint chunk)
+multiply_backward_chunk (gpointer data, guint worker, guint chunk)
 {
-  const NormJob *job = data;
-  const UmedptLayerNormArgs *args = job->args;
-  gint64 begin = umedpt_rows_begin (&job->rows, chunk);
+  const MultiplyJob *job = data;
+  const UmedptMultiplyBackwardArgs *args = job->args;
+  const UmedptTrainKernels *kernels = umedpt_train_kernels_get ();
+  gsize begin = (gsize) chunk * CHUNK_ELEMENTS;
+  gsize n = chunk_length (args->diff_dst->n_elements, chunk);
+  const float *diff = UMEDPT_F32 (args->diff_dst) + begin;
+  const float *a = UMEDPT_F32 (args->forward.a) + begin;
+  gboolean one = is_one (&args->forward);
 
-  umedpt_kernels_get ()->norm_rows (UMEDPT_F32 (args->src) + begin * job->C,
-      umedpt_rows_count (&job->rows, chunk), job->C,
-      umedpt_f32_or_null (args->gamma), umedpt_f32_or_null (args->beta),
-      args->epsilon, NULL, UMEDPT_F32 (args->dst) + begin * job->C);
+  if (job->sums)
+    job->sums[chunk] = kernels->dot (diff, a, n);
+  if (args->diff_a)
+    kernels->multiply (diff, UMEDPT_F32 (args->forward.b) + (one ? 0 : begin),
+        one, UMEDPT_F32 (args->diff_a) + begin, n, args->accumulate_a);
+  if (args->diff_b && !one)
+    kernels->multiply (diff, a, FALSE, UMEDPT_F32 (args->diff_b) + begin, n,
+        args->accumulate_b);
 }
 
 gboolean
-umedpt_cpu_layer_norm (UmedptBackend *backend, const UmedptLayerNormArgs *args,
-    GError **error)
+umedpt_cpu_multiply_backward (UmedptBackend *backend,
+    const UmedptMultiplyBackwardArgs *args, GError **error)
 {
-  NormJob job = { .args = args, .C = args->src->shape[args->src->n_dims - 1] };
+  guint n = count_chunks (args->diff_dst->n_elements);
+  g_autofree float *sums =
+      args->diff_b && is_one (&args->forward) ? g_new (float, n) : NULL;
+  MultiplyJob job = { args, sums };
+  double sum = 0;
 
-  if (args->src->n_elements == 0)
-    return TRUE;
-  job.rows = umedpt_rows_split ((gint64) args->src->n_elements / job.C);
-  return umedpt_cpu_run (job.rows.n_chunks, layer_norm_chunk, &job, NULL,
-      error);
-}
-
-static void
-group_norm_chunk (gpointer data, guint worker, guint sample)
-{
-  const UmedptGroupNormArgs *args = data;
-  const gint64 *s = args->src->shape;
-  gsize size = (gsize) (s[1] * s[2] * s[3]);
-
-  umedpt_kernels_get ()->norm_sample (UMEDPT_F32 (args->src) + sample * size,
-      s[1] * s[2], s[3], umedpt_f32_or_null (args->gamma),
-      umedpt_f32_or_null (args->beta), args->epsilon,
-      UMEDPT_F32 (args->dst) + sample * size);
-}
-
-gboolean
-umedpt_cpu_group_norm (UmedptBackend *backend, const UmedptGroupNormArgs *args,
-    GError **error)
-{
-  if (args->groups != 1) {
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED,
-        "group norm has a kernel for 1 group; here are %" G_GINT64_FORMAT ".",
-        args->groups);
+  if (!umedpt_cpu_run (n, multiply_backward_chunk, &job, NULL, error))
     return FALSE;
-  }
-  if (args->src->n_elements == 0)
-    return TRUE;
-  return umedpt_cpu_run ((guint) args->src->shape[0], group_norm_chunk,
-      (gpointer) args, NULL, error);
-}
-
-static void
-pool_chunk (gpointer data, guint worker, guint sample)
-{
-  const UmedptGlobalPoolArgs *args = data;
-  const gint64 *s = args->src->shape;
-
-  umedpt_kernels_get ()->pool (UMEDPT_F32 (args->src) +
-          (gsize) (sample * s[1] * s[2] * s[3]),
-      s[1] * s[2], s[3], args->pooling, UMEDPT_F32 (args->dst) + sample * s[3]);
-}
-
-gboolean
-umedpt_cpu_global_pool (UmedptBackend *backend,
-    const UmedptGlobalPoolArgs *args, GError **error)
-{
-  if (args->src->n_elements == 0) {
-    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED,
-        "an empty map has no pooled value.");
-    return FALSE;
-  }
-  return umedpt_cpu_run ((guint) args->src->shape[0], pool_chunk,
-      (gpointer) args, NULL, error);
+  for (guint i = 0; sums && i < n; i++)
+    sum += sums[i];
+  if (sums)
+    UMEDPT_F32 (args->diff_b)[0] += (float) sum;
+  return TRUE;
 }

@@ -89,6 +89,12 @@ vf_min (vf a, vf b)
 #endif
 }
 
+static inline vf
+vf_abs (vf v)
+{
+  return (vf) ((vu) v & 0x7fffffff);
+}
+
 static inline float
 vf_sum (vf v)
 {
