@@ -2,9 +2,6 @@
  *
  * The CPU backend's table, and the two things all its ops do: cut rows into
  * chunks, and run chunks on the pool with OpenMP held to one thread.
- *
- * position_bias depends on weights alone and is computed once per model; it is
- * left to ref.
  */
 #define G_LOG_DOMAIN "Umedpt"
 #include "backend/cpu/cpu.h"
@@ -156,6 +153,12 @@ umedpt_backend_cpu (void)
     backend->add = umedpt_cpu_add;
     backend->multiply = umedpt_cpu_multiply;
     backend->multiply_backward = umedpt_cpu_multiply_backward;
+    backend->position_bias = umedpt_cpu_position_bias;
+    backend->upsample_concat = umedpt_cpu_upsample_concat;
+    backend->upsample_add = umedpt_cpu_upsample_add;
+    backend->position_bias_backward = umedpt_cpu_position_bias_backward;
+    backend->upsample_concat_backward = umedpt_cpu_upsample_concat_backward;
+    backend->upsample_add_backward = umedpt_cpu_upsample_add_backward;
     backend->window_attention_backward = umedpt_cpu_window_attention_backward;
     g_once_init_leave (&made, (gsize) backend);
   }

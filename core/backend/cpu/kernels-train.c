@@ -133,6 +133,45 @@ dot (const float *a, const float *b, gsize n)
   return vf_sum ((s[0] + s[1]) + (s[2] + s[3]));
 }
 
+static void
+combine (const float *a, gsize n, const float *rows, gsize stride, float *dst,
+    gsize count)
+{
+  gsize i = 0;
+
+  for (; i + 4 * LANES <= count; i += 4 * LANES) {
+    vf s[4] = { { 0 } };
+    for (gsize k = 0; k < n; k++) {
+      UNROLL (4)
+      for (int v = 0; v < 4; v++)
+        s[v] =
+            vf_set (a[k]) * vf_load (rows + k * stride + i + v * LANES) + s[v];
+    }
+    for (int v = 0; v < 4; v++)
+      vf_store (dst + i + v * LANES, s[v]);
+  }
+  for (; i < count; i += LANES) {
+    vf s = { 0 };
+    for (gsize k = 0; k < n; k++)
+      s = vf_set (a[k]) * load_some (rows + k * stride, i, count, FALSE) + s;
+    store_some (dst, i, count, FALSE, s);
+  }
+}
+
+static void
+sum_pixels (const float *src, gsize rows, gsize row_stride, gsize columns,
+    gsize pixel_stride, gsize C, float *dst, gboolean accumulate)
+{
+  for (gsize c = 0; c < C; c += LANES) {
+    vf s = accumulate ? load_some (dst, c, C, FALSE) : vf_set (0);
+    for (gsize y = 0; y < rows; y++)
+      for (gsize x = 0; x < columns; x++)
+        s = s +
+            load_some (src + y * row_stride + x * pixel_stride, c, C, FALSE);
+    store_some (dst, c, C, FALSE, s);
+  }
+}
+
 /* One row: adds to the gradients of gamma and beta; the mean of g = gamma d
  * and that of g u, u the normalised row. */
 ALWAYS_INLINE void
@@ -290,6 +329,8 @@ const UmedptTrainKernels CONCAT (umedpt_train_kernels_, UMEDPT_VARIANT) = {
   .add = add,
   .multiply = multiply,
   .dot = dot,
+  .combine = combine,
+  .sum_pixels = sum_pixels,
   .norm_rows_diff = norm_rows_diff,
   .channel_moments = channel_moments,
   .channel_map = channel_map,

@@ -51,6 +51,13 @@ typedef struct
   void (*multiply) (const float *a, const float *b, gboolean one, float *dst,
       gsize n, gboolean accumulate);
   float (*dot) (const float *a, const float *b, gsize n);
+  /* dst[i] = the sum over n of a[n] rows[n * stride + i], i < count */
+  void (*combine) (const float *a, gsize n, const float *rows, gsize stride,
+      float *dst, gsize count);
+  /* dst[C] = the sum of a block of pixels, or with @accumulate added */
+  void (*sum_pixels) (const float *src, gsize rows, gsize row_stride,
+      gsize columns, gsize pixel_stride, gsize C, float *dst,
+      gboolean accumulate);
   /* The gradient of layer_norm, row by row. diff_src may be NULL, or diff_dst
    * itself without @accumulate; diff_gamma and diff_beta [C] are added to. */
   void (*norm_rows_diff) (const float *src, const float *diff_dst, gsize rows,
