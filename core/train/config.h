@@ -34,6 +34,8 @@ typedef struct
   double fraction; /* of the training split that is used: 1 */
   double focal_gamma; /* classification */
   double lr_factor; /* of the head, 1 */
+  double threshold; /* of the task's description */
+  double range_min, range_max; /* regression */
   UmedptDataset *dataset; /* opened by the trainer */
 } UmedptTrainTask;
 
@@ -45,6 +47,7 @@ typedef struct
   /* [model] */
   char *start; /* (nullable) model file to begin with */
   UmedptDescription *description; /* of the model to make, with all tasks */
+  gboolean keep_tasks; /* of `start`, besides those of the configuration */
   char **frozen; /* blocks: "encoder", "squeezer", "decoder", … */
   /* [train] */
   guint64 seed;
@@ -71,6 +74,11 @@ typedef struct
 UMEDPT_API
 UmedptTrainConfig *umedpt_train_config_new_from_file (const char *path,
     GError **error);
+/* The same of @keys (transfer none) that were made or changed by a program;
+ * @path is named in messages, relative paths begin at @folder. */
+UMEDPT_API
+UmedptTrainConfig *umedpt_train_config_new_from_keys (GKeyFile *keys,
+    const char *path, const char *folder, GError **error);
 UMEDPT_API
 void umedpt_train_config_free (UmedptTrainConfig *self);
 /* Opens all data sets and completes the description from them (labels). */
