@@ -53,7 +53,7 @@ activations_of (OpVariant variant)
 static OpInputs
 make_inputs (const Case *c)
 {
-  OpInputs in = { { NULL } };
+  OpInputs in = { .compute = compute_of (c->variant) };
   Lcg lcg = { g_str_hash (c->row->name) };
 
   c->row->kind->make (c->row, activations_of (c->variant), &lcg, &in);
@@ -67,64 +67,89 @@ clear_inputs (OpInputs *in)
     g_clear_pointer (&in->t[i], umedpt_tensor_unref);
 }
 
+static void
+clear_outputs (OpOutputs *out)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (out->t); i++)
+    g_clear_pointer (&out->t[i], umedpt_tensor_unref);
+}
+
 /* Whether the table expects the backend to leave this case to ref. */
 static gboolean
 is_left_to_ref (const Case *c)
 {
   const gboolean products = c->row->kind->flops != NULL;
 
-  if (c->row->left_to_ref)
+  if (c->row->left_to_ref || c->row->kind->left_to_ref)
     return TRUE;
   return products && compute_of (c->variant) == UMEDPT_DTYPE_BF16 &&
       umedpt_cpu_isa () < UMEDPT_ISA_AVX512_BF16;
 }
 
+/* The op on the context's backend, into @out. */
+static gboolean
+run_on (UmedptContext *context, const Case *c, const OpInputs *in,
+    OpOutputs *out, GError **error)
+{
+  const OpKind *kind = c->row->kind;
+
+  if (kind->run_all)
+    return kind->run_all (context, c->row, in, out, error);
+  g_clear_pointer (&out->t[0], umedpt_tensor_unref);
+  out->t[0] =
+      kind->run (context, c->row, activations_of (c->variant), in, error);
+  return out->t[0] != NULL;
+}
+
 /* What programs get where the backend refuses: ref's result, bit by bit. */
 static void
-check_fallback (const Case *c, const OpInputs *in, const UmedptTensor *expected,
+check_fallback (const Case *c, const OpInputs *in, const OpOutputs *expected,
     const GError *refusal)
 {
   g_autoptr (UmedptContext) context =
       umedpt_context_new (c->backend, compute_of (c->variant));
-  g_autoptr (UmedptTensor) found = c->row->kind->run (context, c->row,
-      activations_of (c->variant), in, NULL);
+  OpOutputs found = { { NULL } };
 
   g_test_message ("left to ref: %s", refusal->message);
   n_fallbacks++;
   if (!is_left_to_ref (c))
     g_test_fail_printf ("the kernel for this row is not used: %s",
         refusal->message);
-  g_assert_nonnull (found);
-  g_assert_cmpmem (found->data, umedpt_tensor_get_size (found), expected->data,
-      umedpt_tensor_get_size (expected));
+  g_assert_true (run_on (context, c, in, &found, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (found.t); i++)
+    if (found.t[i])
+      g_assert_cmpmem (found.t[i]->data, umedpt_tensor_get_size (found.t[i]),
+          expected->t[i]->data, umedpt_tensor_get_size (expected->t[i]));
+  clear_outputs (&found);
 }
 
 /* The op on @backend alone. The dispatcher would quietly ask ref where a
  * backend refuses, unless the backend's memory is its own: so it says so. */
-static UmedptTensor *
-run (UmedptBackend *backend, const Case *c, const OpInputs *in, GError **error)
+static gboolean
+run (UmedptBackend *backend, const Case *c, const OpInputs *in, OpOutputs *out,
+    GError **error)
 {
-  gboolean host = backend->host_memory;
+  gboolean host = backend->host_memory, ok;
   g_autoptr (UmedptContext) context =
       umedpt_context_new (backend, compute_of (c->variant));
-  UmedptTensor *dst;
 
   backend->host_memory = FALSE;
-  dst = c->row->kind->run (context, c->row, activations_of (c->variant), in,
-      error);
+  ok = run_on (context, c, in, out, error);
   backend->host_memory = host;
-  return dst;
+  return ok;
 }
 
 /* Relative L2 error, largest error, largest expected value. Infinite where
- * one side has a number and the other has none. */
+ * one side has a number and the other has none. What is expected counts with
+ * @floor at least. */
 static void
-measure (const UmedptTensor *found, const UmedptTensor *expected, double *l2,
-    double *max_error, double *max)
+measure (const UmedptTensor *found, const UmedptTensor *expected, double floor,
+    double *l2, double *max_error, double *max)
 {
-  double errors = 0, squares = 0;
+  double errors = 0, squares = floor * floor * expected->n_elements;
 
-  *max_error = *max = 0;
+  *max_error = 0;
+  *max = floor;
   for (gsize i = 0; i < expected->n_elements; i++) {
     double a = fill_get (found, i), b = fill_get (expected, i);
     double error = a == b ? 0 : fabs (a - b);
@@ -144,7 +169,8 @@ measure (const UmedptTensor *found, const UmedptTensor *expected, double *l2,
 }
 
 static void
-compare (const Case *c, const UmedptTensor *found, const UmedptTensor *expected)
+compare (const Case *c, guint at, const UmedptTensor *found,
+    const UmedptTensor *expected)
 {
   double tolerance = compute_of (c->variant) == UMEDPT_DTYPE_BF16
       ? c->row->tolerance_bf16
@@ -156,24 +182,30 @@ compare (const Case *c, const UmedptTensor *found, const UmedptTensor *expected)
     tolerance = MAX (tolerance, c->row->tolerance_bf16);
   g_assert_true (umedpt_tensor_same_shape (found, expected));
   g_assert_cmpint (found->dtype, ==, expected->dtype);
-  measure (found, expected, &l2, &max_error, &max);
-  g_test_message ("max abs error %.2e of %.2e, relative L2 %.2e, allowed %.0e",
-      max_error, max, l2, tolerance);
+  measure (found, expected, c->row->floor, &l2, &max_error, &max);
+  g_test_message ("output %u: max abs error %.2e of %.2e, relative L2 %.2e, "
+                  "allowed %.0e",
+      at, max_error, max, l2, tolerance);
   n_compared++;
   if (!(l2 <= tolerance) || !(max_error <= MAX_RATIO * tolerance * max))
-    g_test_fail_printf ("relative L2 %.2e, max abs %.2e: more than %.0e", l2,
-        max_error, tolerance);
+    g_test_fail_printf ("output %u: relative L2 %.2e, max abs %.2e: more than "
+                        "%.0e",
+        at, l2, max_error, tolerance);
 }
 
 /* The same input gives the same bits, whoever of the workers computed what. */
 static void
-check_repeatable (const Case *c, const OpInputs *in, const UmedptTensor *first)
+check_repeatable (const Case *c, const OpInputs *in, const OpOutputs *first)
 {
-  g_autoptr (UmedptTensor) second = run (c->backend, c, in, NULL);
+  OpOutputs second = { { NULL } };
 
-  g_assert_nonnull (second);
-  if (memcmp (first->data, second->data, umedpt_tensor_get_size (first)) != 0)
-    g_test_fail_printf ("a second run gives other bits");
+  g_assert_true (run (c->backend, c, in, &second, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (first->t); i++)
+    if (first->t[i] &&
+        memcmp (first->t[i]->data, second.t[i]->data,
+            umedpt_tensor_get_size (first->t[i])) != 0)
+      g_test_fail_printf ("a second run gives other bits in output %u", i);
+  clear_outputs (&second);
 }
 
 static void
@@ -182,21 +214,23 @@ test_case (gconstpointer data)
   const Case *c = data;
   g_autoptr (GError) error = NULL;
   OpInputs in = make_inputs (c);
-  g_autoptr (UmedptTensor) expected =
-      run (umedpt_backend_ref (), c, &in, &error);
-  g_autoptr (UmedptTensor) found = NULL;
+  OpOutputs expected = { { NULL } }, found = { { NULL } };
 
+  run (umedpt_backend_ref (), c, &in, &expected, &error);
   g_assert_no_error (error);
-  found = run (c->backend, c, &in, &error);
+  run (c->backend, c, &in, &found, &error);
   if (g_error_matches (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED)) {
-    check_fallback (c, &in, expected, error);
+    check_fallback (c, &in, &expected, error);
   } else {
     g_assert_no_error (error);
-    if (found) {
-      compare (c, found, expected);
-      check_repeatable (c, &in, found);
-    }
+    for (guint i = 0; !error && i < G_N_ELEMENTS (found.t); i++)
+      if (expected.t[i])
+        compare (c, i, found.t[i], expected.t[i]);
+    if (!error)
+      check_repeatable (c, &in, &found);
   }
+  clear_outputs (&expected);
+  clear_outputs (&found);
   clear_inputs (&in);
 }
 
@@ -210,9 +244,9 @@ test_summary (void)
 }
 
 /* One run, in seconds: the best of some batches that take 0.1 s together, each
- * long enough for the clock. */
+ * long enough for the clock. Outputs of run_all are made once. */
 static double
-time_case (const Case *c, const OpInputs *in)
+time_case (const Case *c, const OpInputs *in, OpOutputs *out)
 {
   gint64 begin = g_get_monotonic_time ();
   g_autoptr (UmedptContext) context =
@@ -223,12 +257,9 @@ time_case (const Case *c, const OpInputs *in)
   while (g_get_monotonic_time () - begin < 100000 || isinf (best)) {
     gint64 start = g_get_monotonic_time (), time;
 
-    for (guint i = 0; i < batch; i++) {
-      g_autoptr (UmedptTensor) dst = c->row->kind->run (context, c->row,
-          activations_of (c->variant), in, NULL);
-      if (!dst)
+    for (guint i = 0; i < batch; i++)
+      if (!run_on (context, c, in, out, NULL))
         return INFINITY;
-    }
     time = g_get_monotonic_time () - start;
     if (time < 200)
       batch *= 2;
@@ -238,28 +269,40 @@ time_case (const Case *c, const OpInputs *in)
   return best;
 }
 
+/* Bytes that must be moved at least. */
+static double
+count_bytes (guint n, UmedptTensor *const *tensors)
+{
+  double bytes = 0;
+
+  for (guint i = 0; i < n; i++)
+    bytes += tensors[i] ? umedpt_tensor_get_size (tensors[i]) : 0;
+  return bytes;
+}
+
 static void
 bench_case (const Case *c)
 {
   g_autoptr (GError) error = NULL;
   OpInputs in = make_inputs (c);
-  g_autoptr (UmedptTensor) dst = run (c->backend, c, &in, &error);
-  double bytes = dst ? umedpt_tensor_get_size (dst) : 0, seconds;
+  OpOutputs out = { { NULL } };
 
-  g_print ("%-5s %-17s %-14s %-5s ", c->backend->name, c->row->kind->name,
+  g_print ("%-5s %-24s %-14s %-5s ", c->backend->name, c->row->kind->name,
       c->row->name, variant_names[g_bit_nth_lsf (c->variant, -1)]);
-  if (!dst) {
+  if (!run (c->backend, c, &in, &out, &error)) {
     g_print ("%s\n", error->message);
   } else {
-    for (guint i = 0; i < G_N_ELEMENTS (in.t); i++)
-      bytes += in.t[i] ? umedpt_tensor_get_size (in.t[i]) : 0;
-    seconds = time_case (c, &in);
+    double seconds = time_case (c, &in, &out);
+    double bytes = count_bytes (G_N_ELEMENTS (in.t), in.t) +
+        count_bytes (G_N_ELEMENTS (out.t), out.t);
+
     if (c->row->kind->flops)
       g_print ("%10.3f ms %9.1f GFLOP/s\n", seconds * 1e3,
           c->row->kind->flops (c->row) / seconds / 1e9);
     else
       g_print ("%10.3f ms %9.1f GB/s\n", seconds * 1e3, bytes / seconds / 1e9);
   }
+  clear_outputs (&out);
   clear_inputs (&in);
 }
 
@@ -267,10 +310,14 @@ bench_case (const Case *c)
 static void
 for_each_case (UmedptBackend *backend, void (*func) (const Case *))
 {
-  for (guint i = 0; i < n_op_rows; i++)
+  for (guint i = 0; i < n_op_rows + n_op_rows_train; i++) {
+    const OpRow *row =
+        i < n_op_rows ? &op_rows[i] : &op_rows_train[i - n_op_rows];
+
     for (guint v = 0; v < N_VARIANTS; v++)
-      if (op_rows[i].variants & (1u << v))
-        func (&(Case){ backend, &op_rows[i], 1u << v });
+      if (row->variants & (1u << v))
+        func (&(Case){ backend, row, 1u << v });
+  }
 }
 
 static void
