@@ -5,7 +5,9 @@
  */
 #pragma once
 
+#include "autograd/ops.h"
 #include "net/model.h"
+#include "net/pass.h"
 #include "net/squeezer.h"
 #include "net/swin.h"
 
@@ -22,15 +24,6 @@ G_BEGIN_DECLS
 
 #define UMEDPT_DETECTION_LEVELS 5 /* P3 … P7, strides 8 … 128 */
 
-/* How a forward pass runs. Blocks that are frozen (no parameter requires a
- * gradient) run as in inference whatever this says. */
-typedef struct
-{
-  gboolean training; /* dropout and stochastic depth */
-  guint64 seed; /* of this pass's random numbers */
-  gboolean checkpoint; /* recompute encoder blocks in the backward pass */
-} UmedptPass;
-
 /* What has been computed of one batch of images; each part once, when a task
  * first needs it, so that one encoder pass serves every head. Zeroed before
  * use; (nullable) fields are what is not there yet. */
@@ -40,14 +33,16 @@ typedef struct
   UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS]; /* F1 … F4 */
   UmedptTensor *vector; /* z, f32 [N, D] */
   UmedptTensor *dense; /* what dense heads get at level 4, f32 [N, h, w, D] */
-  UmedptTensor *pixels; /* f32 [N, H/2, W/2, 16] */
+  UmedptTensor *pixels; /* f32 [N, 2 (H/4), 2 (W/4), 16] */
   UmedptTensor *detect_classes[UMEDPT_DETECTION_LEVELS]; /* f32 [N,h,w,128] */
   UmedptTensor *detect_boxes[UMEDPT_DETECTION_LEVELS];
 } UmedptFeatures;
 
 /* The logits of one task. outputs[0]:
  *   classification, multilabel, regression  f32 [N or groups, K]
- *   segmentation (also multilabel)          f32 [N, H/2, W/2, K]
+ *   segmentation (also multilabel)          f32 [N, 2 (H/4), 2 (W/4), K]
+ * (integer division: H/2 and W/2 where they are multiples of 4; the values of
+ * regression are in the task's units).
  * detection: level l has classes at 3l, f32 [N, h, w, K], boxes at 3l + 1,
  * f32 [N, h, w, 4] (l, t, r, b >= 0 in units of the stride), centerness at
  * 3l + 2, f32 [N, h, w, 1]. */

@@ -13,27 +13,16 @@
  *
  * A loaded model refers to the mapped file, so what is not used is not read.
  */
-#include "net/model-private.h"
+#include "net/model-parts.h"
 
 #include <string.h>
 
 #include "base/error.h"
 #include "base/version.h"
+#include "net/description-private.h"
 
 #define KEY_DESCRIPTION "umedpt"
 #define KEY_HASH "umedpt-hash"
-
-struct _UmedptModel
-{
-  GObject parent_instance;
-
-  UmedptDescription *description;
-  UmedptParameters *parameters;
-  UmedptSwin *swin;
-  UmedptSqueezer *squeezer;
-  GMutex lock;
-  char *hash; /* (nullable) guarded by lock: computed when first wanted */
-};
 
 G_DEFINE_FINAL_TYPE (UmedptModel, umedpt_model, G_TYPE_OBJECT)
 
@@ -42,6 +31,10 @@ umedpt_model_finalize (GObject *object)
 {
   UmedptModel *self = UMEDPT_MODEL (object);
 
+  g_clear_pointer (&self->heads, g_ptr_array_unref);
+  g_clear_pointer (&self->grouper, umedpt_grouper_block_free);
+  g_clear_pointer (&self->detection_decoder, umedpt_detection_decoder_free);
+  g_clear_pointer (&self->pixel_decoder, umedpt_pixel_decoder_free);
   g_clear_pointer (&self->squeezer, umedpt_squeezer_free);
   g_clear_pointer (&self->swin, umedpt_swin_free);
   g_clear_pointer (&self->parameters, umedpt_parameters_free);
@@ -63,6 +56,43 @@ umedpt_model_init (UmedptModel *self)
   g_mutex_init (&self->lock);
 }
 
+static void
+head_destroy (gpointer head)
+{
+  umedpt_head_free (head);
+}
+
+/* What is there beside encoder and squeezer. */
+static gboolean
+build_tasks (UmedptModel *self, GError **error)
+{
+  const UmedptDescription *description = self->description;
+
+  if (!umedpt_description_check_tasks (description, UMEDPT_ERROR_SETTINGS,
+          error)) {
+    g_prefix_error (error, "The description of the model is not valid: ");
+    return FALSE;
+  }
+  if (description->pixel_decoder)
+    self->pixel_decoder = umedpt_pixel_decoder_new (description,
+        self->parameters, UMEDPT_PIXEL_DECODER_PREFIX);
+  if (description->detection_decoder)
+    self->detection_decoder = umedpt_detection_decoder_new (description,
+        self->parameters, UMEDPT_DETECTION_DECODER_PREFIX);
+  if (description->grouper != UMEDPT_GROUPER_NONE)
+    self->grouper = umedpt_grouper_block_new (description, self->parameters,
+        UMEDPT_GROUPER_PREFIX);
+  for (guint i = 0; i < description->tasks->len; i++) {
+    UmedptHead *head = umedpt_head_new (description,
+        g_ptr_array_index (description->tasks, i), self->parameters, error);
+
+    if (!head)
+      return FALSE;
+    g_ptr_array_add (self->heads, head);
+  }
+  return TRUE;
+}
+
 /* The network of @description (transfer full), its parameters not yet there. */
 static UmedptModel *
 build (UmedptDescription *description, GError **error)
@@ -71,13 +101,14 @@ build (UmedptDescription *description, GError **error)
 
   self->description = description;
   self->parameters = umedpt_parameters_new ();
+  self->heads = g_ptr_array_new_with_free_func (head_destroy);
   self->swin = umedpt_swin_new (description, self->parameters,
       UMEDPT_ENCODER_PREFIX, error);
   if (!self->swin)
     return NULL;
   self->squeezer = umedpt_squeezer_new (description, self->parameters,
       UMEDPT_SQUEEZER_PREFIX, error);
-  if (!self->squeezer)
+  if (!self->squeezer || !build_tasks (self, error))
     return NULL;
   return g_steal_pointer (&self);
 }
@@ -162,7 +193,8 @@ umedpt_model_new_from_file (const char *path, GError **error)
  *
  * Makes a model with initial values as the paper's library has them: linear
  * layers normal with deviation 0.02 and bias 0, convolutions uniform by
- * fan-in, norms the identity, logit scales ln 10. The same description and
+ * fan-in (those of the detector normal, its classes with the focal prior),
+ * norms the identity, logit scales ln 10. The same description and
  * seed give the same bits on every machine.
  *
  * Returns: (transfer full): the model, or %NULL with @error set
@@ -343,31 +375,4 @@ UmedptParameters *
 umedpt_model_get_parameters (UmedptModel *self)
 {
   return self->parameters;
-}
-
-gboolean
-umedpt_model_encode (UmedptModel *self, UmedptContext *context,
-    UmedptTensor *images, UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS],
-    GError **error)
-{
-  return umedpt_swin_forward (self->swin, context, images, pyramid, error);
-}
-
-UmedptTensor *
-umedpt_model_squeeze (UmedptModel *self, UmedptContext *context,
-    UmedptTensor *f4, UmedptTensor **dense, GError **error)
-{
-  g_autoptr (UmedptTensor) vector =
-      umedpt_squeezer_vector (self->squeezer, context, f4, error);
-
-  if (!vector)
-    return NULL;
-  if (dense) {
-    *dense = self->description->squeeze_dense
-        ? umedpt_squeezer_map (self->squeezer, context, f4, error)
-        : umedpt_tensor_ref (f4);
-    if (!*dense)
-      return NULL;
-  }
-  return g_steal_pointer (&vector);
 }

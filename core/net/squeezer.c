@@ -19,11 +19,10 @@ struct _UmedptSqueezer
 {
   gint64 channels; /* of F4 */
   gint64 size; /* D */
-  UmedptNormPolicy norm_policy;
   UmedptPoolOrder order;
   UmedptPooling pooling;
   UmedptLinear conv; /* weight NULL: none */
-  UmedptNorm norm;
+  UmedptPolicyNorm norm;
 };
 
 static gboolean
@@ -74,14 +73,12 @@ umedpt_squeezer_new (const UmedptDescription *description,
   self->channels = (gint64) description->embed_dim << 3;
   self->size = description->squeezer_channels ? description->squeezer_channels
                                               : self->channels;
-  self->norm_policy = description->squeezer_norm;
   self->order = description->pool_order;
   if (description->squeezer_channels)
     umedpt_conv1x1_declare (&self->conv, parameters, conv, self->channels,
-        self->size);
-  if (self->norm_policy == UMEDPT_NORM_AFFINE)
-    umedpt_norm_declare (&self->norm, parameters, norm, self->size,
-        UMEDPT_PARAMETER_PLAIN);
+        self->size, UMEDPT_CONV_DEFAULT);
+  umedpt_policy_norm_declare (&self->norm, description->squeezer_norm,
+      parameters, norm, self->size);
   return g_steal_pointer (&self);
 }
 
@@ -89,21 +86,6 @@ void
 umedpt_squeezer_free (UmedptSqueezer *self)
 {
   g_free (self);
-}
-
-/* The squeezer's norm, a BatchNorm before the norm policy replaced it; x and
- * result f32 [N, H, W, D]. */
-static UmedptTensor *
-apply_norm (UmedptSqueezer *self, UmedptContext *context, UmedptTensor *x,
-    GError **error)
-{
-  const gint64 groups =
-      self->norm_policy == UMEDPT_NORM_INSTANCE ? self->size : 1;
-
-  if (self->norm_policy == UMEDPT_NORM_NONE)
-    return umedpt_tensor_ref (x);
-  return umedpt_op_group_norm (context, x, self->norm.gamma, self->norm.beta,
-      groups, UMEDPT_NORM_EPSILON, error);
 }
 
 /* gelu (norm (conv (x))): f32 [N, H, W, C4] -> f32 [N, H, W, D]. */
@@ -120,7 +102,7 @@ squeeze (UmedptSqueezer *self, UmedptContext *context, UmedptTensor *x,
       : umedpt_tensor_ref (x);
   if (!projected)
     return NULL;
-  normed = apply_norm (self, context, projected, error);
+  normed = umedpt_policy_norm_forward (&self->norm, context, projected, error);
   if (!normed)
     return NULL;
   return umedpt_op_activate (context, normed, UMEDPT_ACTIVATION_GELU, error);
@@ -141,28 +123,29 @@ vector_pooled_first (UmedptSqueezer *self, UmedptContext *context,
   pooled = umedpt_op_global_pool (context, f4, self->pooling, error);
   if (!pooled)
     return NULL;
-  point = umedpt_tensor_reshape (pooled, 4, position, error);
+  point = umedpt_op_reshape (context, pooled, 4, position, error);
   if (!point)
     return NULL;
   squeezed = squeeze (self, context, point, error);
   if (!squeezed)
     return NULL;
-  return umedpt_tensor_reshape (squeezed, 2, vector, error);
+  return umedpt_op_reshape (context, squeezed, 2, vector, error);
 }
 
-/* f4: f32 [N, H, W, C4] -> z, f32 [N, D]. */
+/* f4: f32 [N, H, W, C4] -> z, f32 [N, D]. @map: (nullable) Z of f4, if it is
+ * there already. */
 UmedptTensor *
 umedpt_squeezer_vector (UmedptSqueezer *self, UmedptContext *context,
-    UmedptTensor *f4, GError **error)
+    UmedptTensor *f4, UmedptTensor *map, GError **error)
 {
-  g_autoptr (UmedptTensor) map = NULL;
+  g_autoptr (UmedptTensor) own = NULL;
 
   if (self->order == UMEDPT_POOL_BEFORE)
     return vector_pooled_first (self, context, f4, error);
-  map = squeeze (self, context, f4, error);
-  if (!map)
+  own = map ? umedpt_tensor_ref (map) : squeeze (self, context, f4, error);
+  if (!own)
     return NULL;
-  return umedpt_op_global_pool (context, map, self->pooling, error);
+  return umedpt_op_global_pool (context, own, self->pooling, error);
 }
 
 /* f4: f32 [N, H, W, C4] -> Z, f32 [N, H, W, D]. */

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "net/description.h"
-#include "nn/layers.h"
+#include "net/policy-norm.h"
 
 G_BEGIN_DECLS
 
@@ -16,7 +16,8 @@ UmedptSqueezer *umedpt_squeezer_new (const UmedptDescription *description,
     UmedptParameters *parameters, const char *prefix, GError **error);
 void umedpt_squeezer_free (UmedptSqueezer *self);
 UmedptTensor *umedpt_squeezer_vector (UmedptSqueezer *self,
-    UmedptContext *context, UmedptTensor *f4, GError **error);
+    UmedptContext *context, UmedptTensor *f4, UmedptTensor *map,
+    GError **error);
 UmedptTensor *umedpt_squeezer_map (UmedptSqueezer *self, UmedptContext *context,
     UmedptTensor *f4, GError **error);
 

@@ -9,7 +9,6 @@
 #include "net/swin.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Log-spaced coordinates of all offsets of a window (section 3.3), f32
  * [1, 2w-1, 2w-1, 2] as (dy, dx). */
@@ -138,43 +137,14 @@ umedpt_swin_block_declare (UmedptSwinBlock *self,
   declare_buffers (buffers, parameters, prefix);
 }
 
-/* A copy of the bias of q, k and v with the middle third, k's, 0. */
-static UmedptTensor *
-make_qkv_bias (UmedptTensor *bias, GError **error)
-{
-  UmedptTensor *copy =
-      umedpt_tensor_new (UMEDPT_DTYPE_F32, 1, bias->shape, error);
-  const gsize third = bias->n_elements / 3;
-
-  if (!copy)
-    return NULL;
-  memcpy (copy->data, bias->data, umedpt_tensor_get_size (bias));
-  memset (UMEDPT_F32 (copy) + third, 0, third * sizeof (float));
-  return copy;
-}
-
-/* exp (min (logit_scale, ln 100)) per head. */
-static UmedptTensor *
-make_scale (UmedptTensor *logit_scale, GError **error)
-{
-  const float cap = (float) log (100.0);
-  UmedptTensor *scale =
-      umedpt_tensor_new (UMEDPT_DTYPE_F32, 1, logit_scale->shape, error);
-
-  for (gsize i = 0; scale && i < scale->n_elements; i++)
-    UMEDPT_F32 (scale)
-  [i] = expf (MIN (UMEDPT_F32 (logit_scale)[i], cap));
-  return scale;
-}
-
 gboolean
 umedpt_swin_block_prepare (const UmedptSwinBlock *self, UmedptContext *context,
     UmedptSwinPrepared *prepared, GError **error)
 {
-  prepared->qkv_bias = make_qkv_bias (self->qkv.bias, error);
+  prepared->qkv_bias = umedpt_op_mask_key_bias (context, self->qkv.bias, error);
   if (!prepared->qkv_bias)
     return FALSE;
-  prepared->scale = make_scale (self->logit_scale, error);
+  prepared->scale = umedpt_op_logit_scale (context, self->logit_scale, error);
   if (!prepared->scale)
     return FALSE;
   prepared->position_bias =
@@ -194,8 +164,8 @@ umedpt_swin_prepared_clear (UmedptSwinPrepared *prepared)
 /* x: f32 [N, H, W, C] -> f32 [N, H, W, C]. */
 UmedptTensor *
 umedpt_swin_block_forward (const UmedptSwinBlock *self,
-    const UmedptSwinPrepared *prepared, UmedptContext *context, UmedptTensor *x,
-    GError **error)
+    const UmedptSwinPrepared *prepared, const UmedptSwinDrops *drops,
+    UmedptContext *context, UmedptTensor *x, GError **error)
 {
   g_autoptr (UmedptTensor) qkv = NULL; /* [N, H, W, 3C] */
   g_autoptr (UmedptTensor) attended = NULL; /* [N, H, W, C] */
@@ -212,12 +182,27 @@ umedpt_swin_block_forward (const UmedptSwinBlock *self,
     return NULL;
   g_clear_pointer (&qkv, umedpt_tensor_unref);
   middle = umedpt_op_linear_norm (context, attended, self->proj.weight,
-      self->proj.bias, self->norm1.gamma, self->norm1.beta, x, NULL,
+      self->proj.bias, self->norm1.gamma, self->norm1.beta, x, drops->attention,
       UMEDPT_NORM_EPSILON, error);
   if (!middle)
     return NULL;
   g_clear_pointer (&attended, umedpt_tensor_unref);
   return umedpt_op_mlp_norm (context, middle, self->fc1.weight, self->fc1.bias,
       self->fc2.weight, self->fc2.bias, self->norm2.gamma, self->norm2.beta,
-      NULL, UMEDPT_NORM_EPSILON, error);
+      drops->mlp, UMEDPT_NORM_EPSILON, error);
+}
+
+gboolean
+umedpt_swin_block_trains (const UmedptSwinBlock *self)
+{
+  const UmedptTensor *const all[] = { self->logit_scale, self->qkv.weight,
+    self->qkv.bias, self->proj.weight, self->proj.bias, self->fc1.weight,
+    self->fc1.bias, self->fc2.weight, self->fc2.bias, self->position1.weight,
+    self->position1.bias, self->position2.weight, self->norm1.gamma,
+    self->norm1.beta, self->norm2.gamma, self->norm2.beta };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (all); i++)
+    if (all[i] && all[i]->requires_grad)
+      return TRUE;
+  return FALSE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The Swin V2 encoder: stem, four stages of blocks, patch merging between
+ * The Swin V2 encoder's layers: stem, four stages of blocks, patch merging between
  * them. Under its prefix the names are those of torchvision:
  *
  *   features.0          stem: 4x4 patches, linear, LayerNorm
@@ -14,37 +14,9 @@
  * odd, merging pads it with zeros, and attention pads to whole windows, so
  * that F4 is ceil (ceil (ceil (floor (H / 4) / 2) / 2) / 2) high.
  */
-#include "net/swin.h"
-
-#include <math.h>
+#include "net/swin-private.h"
 
 #include "base/error.h"
-
-/* Everything prepared for one backend and one state of the parameters. */
-typedef struct
-{
-  UmedptBackend *backend;
-  guint64 generation;
-  guint n_blocks;
-  UmedptSwinPrepared *blocks;
-} Prepared;
-
-struct _UmedptSwin
-{
-  UmedptParameters *parameters; /* not owned */
-  gint embed_dim;
-  UmedptConv stem;
-  UmedptNorm stem_norm;
-  UmedptLinear reductions[UMEDPT_SWIN_LEVELS - 1];
-  UmedptNorm reduction_norms[UMEDPT_SWIN_LEVELS - 1];
-  UmedptNorm final_norm; /* unused */
-  gint depths[UMEDPT_SWIN_LEVELS];
-  guint n_blocks;
-  UmedptSwinBlock *blocks; /* of all stages, in order */
-
-  GMutex lock;
-  Prepared *prepared; /* guarded by lock; shared by reference */
-};
 
 /* Refuses what the ops cannot compute, before anything is allocated. */
 static gboolean
@@ -103,7 +75,7 @@ declare_stem (UmedptSwin *self, const UmedptDescription *description,
   g_autofree char *final = g_strconcat (prefix, "norm.", NULL);
 
   umedpt_conv_declare (&self->stem, parameters, conv, 3, self->embed_dim,
-      description->patch);
+      description->patch, UMEDPT_CONV_DEFAULT);
   if (description->encoder_norm == UMEDPT_NORM_PLAIN)
     return;
   umedpt_norm_declare (&self->stem_norm, parameters, norm, self->embed_dim,
@@ -130,6 +102,7 @@ umedpt_swin_new (const UmedptDescription *description,
   g_mutex_init (&self->lock);
   self->parameters = parameters;
   self->embed_dim = description->embed_dim;
+  self->stochastic_depth = description->stochastic_depth;
   for (gint i = 0; i < UMEDPT_SWIN_LEVELS; i++) {
     self->depths[i] = description->depths[i];
     self->n_blocks += (guint) description->depths[i];
@@ -152,142 +125,13 @@ umedpt_swin_new (const UmedptDescription *description,
   return self;
 }
 
-static void
-prepared_clear (gpointer data)
-{
-  Prepared *prepared = data;
-
-  for (guint i = 0; i < prepared->n_blocks; i++)
-    umedpt_swin_prepared_clear (&prepared->blocks[i]);
-  g_free (prepared->blocks);
-}
-
-static void
-prepared_unref (Prepared *prepared)
-{
-  g_atomic_rc_box_release_full (prepared, prepared_clear);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Prepared, prepared_unref)
-
 void
 umedpt_swin_free (UmedptSwin *self)
 {
   if (!self)
     return;
-  g_clear_pointer (&self->prepared, prepared_unref);
+  umedpt_swin_drop_prepared (self);
   g_mutex_clear (&self->lock);
   g_free (self->blocks);
   g_free (self);
-}
-
-static Prepared *
-prepare (UmedptSwin *self, UmedptContext *context, guint64 generation,
-    GError **error)
-{
-  g_autoptr (Prepared) prepared = g_atomic_rc_box_new0 (Prepared);
-
-  prepared->backend = umedpt_context_get_backend (context);
-  prepared->generation = generation;
-  prepared->n_blocks = self->n_blocks;
-  prepared->blocks = g_new0 (UmedptSwinPrepared, self->n_blocks);
-  for (guint i = 0; i < self->n_blocks; i++)
-    if (!umedpt_swin_block_prepare (&self->blocks[i], context,
-            &prepared->blocks[i], error))
-      return NULL;
-  return g_steal_pointer (&prepared);
-}
-
-/* (transfer full): made on first use and again when the parameters or the
- * backend are others; who computes with the old one keeps it meanwhile. */
-static Prepared *
-get_prepared (UmedptSwin *self, UmedptContext *context, GError **error)
-{
-  const guint64 generation =
-      umedpt_parameters_get_generation (self->parameters);
-  Prepared *result = NULL;
-
-  g_mutex_lock (&self->lock);
-  if (self->prepared &&
-      (self->prepared->generation != generation ||
-          self->prepared->backend != umedpt_context_get_backend (context)))
-    g_clear_pointer (&self->prepared, prepared_unref);
-  if (!self->prepared)
-    self->prepared = prepare (self, context, generation, error);
-  if (self->prepared)
-    result = g_atomic_rc_box_acquire (self->prepared);
-  g_mutex_unlock (&self->lock);
-  return result;
-}
-
-static gboolean
-check_images (const UmedptTensor *images, GError **error)
-{
-  g_autofree char *is = NULL;
-
-  if (images->n_dims == 4 && images->shape[3] == 3 &&
-      images->shape[1] >= UMEDPT_SWIN_MIN_SIZE &&
-      images->shape[2] >= UMEDPT_SWIN_MIN_SIZE)
-    return TRUE;
-  is = umedpt_tensor_describe (images);
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SHAPE,
-      "The encoder got images %s; it needs [N, H, W, 3] with H and W of at "
-      "least %d pixels.",
-      is, UMEDPT_SWIN_MIN_SIZE);
-  return FALSE;
-}
-
-/* Runs the blocks of a stage on @x, (transfer full) in and out. */
-static UmedptTensor *
-run_stage (const UmedptSwinBlock *blocks, const UmedptSwinPrepared *prepared,
-    gint n, UmedptContext *context, UmedptTensor *x, GError **error)
-{
-  for (gint i = 0; x && i < n; i++) {
-    UmedptTensor *y =
-        umedpt_swin_block_forward (&blocks[i], &prepared[i], context, x, error);
-    umedpt_tensor_unref (x);
-    x = y;
-  }
-  return x;
-}
-
-/* images: u8 (0 … 255) or f32 (0 … 1) [N, H, W, 3], RGB, no mean or standard
- * deviation taken off. @pyramid receives F1..F4 (transfer full), f32
- * [N, H/4, W/4, C0], [N, H/8, W/8, 2 C0], [N, H/16, W/16, 4 C0],
- * [N, H/32, W/32, 8 C0] (rounding: see the head of this file). */
-gboolean
-umedpt_swin_forward (UmedptSwin *self, UmedptContext *context,
-    UmedptTensor *images, UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS],
-    GError **error)
-{
-  g_autoptr (Prepared) prepared = NULL;
-  UmedptTensor *levels[UMEDPT_SWIN_LEVELS] = { NULL };
-  UmedptTensor *x;
-  guint block = 0;
-
-  if (!check_images (images, error))
-    return FALSE;
-  prepared = get_prepared (self, context, error);
-  if (!prepared)
-    return FALSE;
-  x = umedpt_op_patch_embed (context, images, self->stem.weight,
-      self->stem.bias, self->stem_norm.gamma, self->stem_norm.beta,
-      UMEDPT_NORM_EPSILON, error);
-  for (gint i = 0; x && i < UMEDPT_SWIN_LEVELS; i++) {
-    levels[i] = run_stage (self->blocks + block, prepared->blocks + block,
-        self->depths[i], context, g_steal_pointer (&x), error);
-    block += (guint) self->depths[i];
-    if (levels[i] && i + 1 < UMEDPT_SWIN_LEVELS)
-      x = umedpt_op_patch_merge (context, levels[i], self->reductions[i].weight,
-          self->reduction_norms[i].gamma, self->reduction_norms[i].beta,
-          UMEDPT_NORM_EPSILON, error);
-  }
-  if (!levels[UMEDPT_SWIN_LEVELS - 1]) {
-    for (gint i = 0; i < UMEDPT_SWIN_LEVELS; i++)
-      g_clear_pointer (&levels[i], umedpt_tensor_unref);
-    return FALSE;
-  }
-  for (gint i = 0; i < UMEDPT_SWIN_LEVELS; i++)
-    pyramid[i] = levels[i];
-  return TRUE;
 }

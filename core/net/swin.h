@@ -7,6 +7,7 @@
 #pragma once
 
 #include "net/description.h"
+#include "net/pass.h"
 #include "nn/layers.h"
 
 G_BEGIN_DECLS
@@ -20,7 +21,11 @@ UmedptSwin *umedpt_swin_new (const UmedptDescription *description,
     UmedptParameters *parameters, const char *prefix, GError **error);
 void umedpt_swin_free (UmedptSwin *self);
 gboolean umedpt_swin_forward (UmedptSwin *self, UmedptContext *context,
-    UmedptTensor *images, UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS],
+    UmedptTensor *images, const UmedptPass *pass,
+    UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS], GError **error);
+gboolean umedpt_swin_begin_round (UmedptSwin *self, UmedptContext *context,
+    GError **error);
+gboolean umedpt_swin_end_round (UmedptSwin *self, UmedptContext *context,
     GError **error);
 
 /* swin-block.c: a transformer block. */
@@ -53,6 +58,12 @@ typedef struct
   UmedptTensor *position_bias; /* f32 [heads, L, L], L = window^2 */
 } UmedptSwinPrepared;
 
+/* What multiplies the branches of each image: 0, or 1 / (1 - p). */
+typedef struct
+{
+  UmedptTensor *attention, *mlp; /* (nullable) f32 [N] */
+} UmedptSwinDrops;
+
 void umedpt_swin_block_declare (UmedptSwinBlock *self,
     const UmedptDescription *description, const UmedptSwinBuffers *buffers,
     gint stage, gint index, UmedptParameters *parameters, const char *prefix);
@@ -60,8 +71,10 @@ gboolean umedpt_swin_block_prepare (const UmedptSwinBlock *self,
     UmedptContext *context, UmedptSwinPrepared *prepared, GError **error);
 void umedpt_swin_prepared_clear (UmedptSwinPrepared *prepared);
 UmedptTensor *umedpt_swin_block_forward (const UmedptSwinBlock *self,
-    const UmedptSwinPrepared *prepared, UmedptContext *context, UmedptTensor *x,
-    GError **error);
+    const UmedptSwinPrepared *prepared, const UmedptSwinDrops *drops,
+    UmedptContext *context, UmedptTensor *x, GError **error);
+/* Whether any of its parameters wants a gradient. */
+gboolean umedpt_swin_block_trains (const UmedptSwinBlock *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (UmedptSwin, umedpt_swin_free)
 

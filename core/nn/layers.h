@@ -30,16 +30,28 @@ typedef struct
 typedef struct
 {
   UmedptTensor *weight; /* f32 [outputs, inputs, size, size] */
-  UmedptTensor *bias; /* f32 [outputs] */
+  UmedptTensor *bias; /* (nullable) f32 [outputs] */
 } UmedptConv;
+
+/* How a convolution starts. */
+typedef enum
+{
+  UMEDPT_CONV_DEFAULT, /* weight and bias as PyTorch does it by default */
+  UMEDPT_CONV_NO_BIAS, /* the same without bias */
+  UMEDPT_CONV_KAIMING, /* by fan-out, bias 0: layers of detectors */
+  UMEDPT_CONV_FCOS, /* deviation 0.01, bias 0: a detector's outputs */
+  UMEDPT_CONV_FCOS_CLASSES, /* the same, bias so that all is background */
+} UmedptConvKind;
 
 void umedpt_linear_declare (UmedptLinear *self, UmedptParameters *parameters,
     const char *prefix, gint64 inputs, gint64 outputs, gboolean bias);
 void umedpt_norm_declare (UmedptNorm *self, UmedptParameters *parameters,
     const char *prefix, gint64 channels, UmedptParameterFlags flags);
 void umedpt_conv_declare (UmedptConv *self, UmedptParameters *parameters,
-    const char *prefix, gint64 inputs, gint64 outputs, gint64 size);
+    const char *prefix, gint64 inputs, gint64 outputs, gint64 size,
+    UmedptConvKind kind);
+/* Computed as a linear layer. */
 void umedpt_conv1x1_declare (UmedptLinear *self, UmedptParameters *parameters,
-    const char *prefix, gint64 inputs, gint64 outputs);
+    const char *prefix, gint64 inputs, gint64 outputs, UmedptConvKind kind);
 
 G_END_DECLS

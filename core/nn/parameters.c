@@ -2,39 +2,21 @@
  *
  * Declared parameters and their sources. Tensors that come from a file share
  * its mapping: loading a model touches only the header, and a parameter's
- * pages are read when a backend packs it. Initial values depend on the seed
- * and on the parameter's name alone, so the order of declaration is free.
+ * pages are read when a backend packs it.
  */
-#include "nn/parameters.h"
+#include "nn/parameters-private.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/random.h"
 
 #define MAX_LISTED 4 /* problems of one kind that a message names */
-
-typedef struct
-{
-  char *name;
-  UmedptParameterSpec spec;
-  UmedptTensor **slot; /* NULL: a buffer */
-  UmedptTensor *tensor; /* what *slot shows; of a buffer, what it must be */
-} Entry;
-
-struct _UmedptParameters
-{
-  GPtrArray *entries; /* sorted by name when `sorted` */
-  GHashTable *by_name; /* of entries */
-  gboolean sorted;
-  guint64 generation;
-};
 
 static void
 entry_free (gpointer data)
 {
-  Entry *entry = data;
+  UmedptParameter *entry = data;
 
   g_clear_pointer (&entry->tensor, umedpt_tensor_unref);
   g_free (entry->name);
@@ -62,14 +44,14 @@ umedpt_parameters_free (UmedptParameters *self)
 }
 
 /* NULL, with a warning, if the name was declared before. */
-static Entry *
+static UmedptParameter *
 add_entry (UmedptParameters *self, const char *prefix, const char *name)
 {
   g_autofree char *full = g_strconcat (prefix, name, NULL);
-  Entry *entry;
+  UmedptParameter *entry;
 
   g_return_val_if_fail (!g_hash_table_contains (self->by_name, full), NULL);
-  entry = g_new0 (Entry, 1);
+  entry = g_new0 (UmedptParameter, 1);
   entry->name = g_steal_pointer (&full);
   g_ptr_array_add (self->entries, entry);
   g_hash_table_insert (self->by_name, entry->name, entry);
@@ -83,7 +65,7 @@ void
 umedpt_parameters_add (UmedptParameters *self, UmedptTensor **slot,
     const UmedptParameterSpec *spec, const char *prefix, const char *name)
 {
-  Entry *entry = add_entry (self, prefix, name);
+  UmedptParameter *entry = add_entry (self, prefix, name);
 
   if (!entry)
     return;
@@ -98,7 +80,7 @@ void
 umedpt_parameters_add_buffer (UmedptParameters *self, UmedptTensor *expected,
     const char *prefix, const char *name)
 {
-  Entry *entry = add_entry (self, prefix, name);
+  UmedptParameter *entry = add_entry (self, prefix, name);
 
   if (entry)
     entry->tensor = umedpt_tensor_ref (expected);
@@ -107,11 +89,12 @@ umedpt_parameters_add_buffer (UmedptParameters *self, UmedptTensor *expected,
 static gint
 compare_names (gconstpointer a, gconstpointer b)
 {
-  return strcmp ((*(Entry *const *) a)->name, (*(Entry *const *) b)->name);
+  return strcmp ((*(UmedptParameter *const *) a)->name,
+      (*(UmedptParameter *const *) b)->name);
 }
 
-static Entry *
-nth (UmedptParameters *self, guint index)
+UmedptParameter *
+umedpt_parameters_nth (UmedptParameters *self, guint index)
 {
   if (!self->sorted)
     g_ptr_array_sort (self->entries, compare_names);
@@ -120,8 +103,9 @@ nth (UmedptParameters *self, guint index)
 }
 
 /* Takes @tensor, in the shape of files, as the entry's value. */
-static gboolean
-entry_set (Entry *entry, UmedptTensor *tensor, GError **error)
+gboolean
+umedpt_parameter_set (UmedptParameter *entry, UmedptTensor *tensor,
+    GError **error)
 {
   if (entry->spec.flags & UMEDPT_PARAMETER_MATRIX && tensor->n_dims > 2) {
     const gint64 rows = tensor->shape[0];
@@ -136,82 +120,6 @@ entry_set (Entry *entry, UmedptTensor *tensor, GError **error)
   g_clear_pointer (&entry->tensor, umedpt_tensor_unref);
   entry->tensor = tensor;
   *entry->slot = tensor;
-  return TRUE;
-}
-
-static void
-fill (float *dst, gsize n, float value)
-{
-  for (gsize i = 0; i < n; i++)
-    dst[i] = value;
-}
-
-static void
-fill_normal (UmedptRandom *random, float *dst, gsize n, double std)
-{
-  for (gsize i = 0; i < n; i++)
-    dst[i] = (float) (umedpt_random_normal (random) * std);
-}
-
-static void
-initialise (const Entry *entry, UmedptTensor *tensor, guint64 seed)
-{
-  float *data = UMEDPT_F32 (tensor);
-  const gsize n = tensor->n_elements;
-  UmedptRandom random;
-  double bound;
-
-  umedpt_random_init_named (&random, seed, entry->name);
-  switch (entry->spec.init) {
-    case UMEDPT_INIT_ZERO:
-      fill (data, n, 0.0f);
-      break;
-    case UMEDPT_INIT_ONE:
-      fill (data, n, 1.0f);
-      break;
-    case UMEDPT_INIT_LINEAR:
-      umedpt_random_fill_truncated_normal (&random, data, n, 0.02, 2.0);
-      break;
-    case UMEDPT_INIT_CONV:
-      bound = 1.0 / sqrt ((double) entry->spec.fan_in);
-      umedpt_random_fill_uniform (&random, data, n, -bound, bound);
-      break;
-    case UMEDPT_INIT_LOGIT_SCALE:
-      fill (data, n, (float) G_LN10);
-      break;
-    case UMEDPT_INIT_NORMAL:
-      fill_normal (&random, data, n, 0.01);
-      break;
-    case UMEDPT_INIT_KAIMING:
-      fill_normal (&random, data, n, sqrt (2.0 / (double) entry->spec.fan_in));
-      break;
-    case UMEDPT_INIT_FOCAL_PRIOR:
-      fill (data, n, -4.59511985f); /* -ln 99 */
-      break;
-  }
-}
-
-/* Gives every parameter its initial value. The same seed gives the same bits
- * on every machine. */
-gboolean
-umedpt_parameters_initialise (UmedptParameters *self, guint64 seed,
-    GError **error)
-{
-  for (guint i = 0; i < self->entries->len; i++) {
-    Entry *entry = nth (self, i);
-    UmedptTensor *tensor;
-
-    if (!entry->slot)
-      continue;
-    tensor = umedpt_tensor_new (UMEDPT_DTYPE_F32, entry->spec.n_dims,
-        entry->spec.shape, error);
-    if (!tensor)
-      return FALSE;
-    initialise (entry, tensor, seed);
-    if (!entry_set (entry, tensor, error))
-      return FALSE;
-  }
-  umedpt_parameters_changed (self);
   return TRUE;
 }
 
@@ -288,7 +196,7 @@ same_buffer (const UmedptTensor *found, const UmedptTensor *expected)
 
 /* Loads one tensor of the file, or notes what is wrong with it. */
 static void
-load_entry (Entry *entry, UmedptSafetensors *file, Problems *missing,
+load_entry (UmedptParameter *entry, UmedptSafetensors *file, Problems *missing,
     Problems *wrong)
 {
   g_autoptr (GError) local = NULL;
@@ -309,7 +217,7 @@ load_entry (Entry *entry, UmedptSafetensors *file, Problems *missing,
     g_autofree char *expected = describe_spec (&entry->spec);
     problems_add (wrong, "%s is %s instead of %s", entry->name, found,
         expected);
-  } else if (!entry_set (entry, g_steal_pointer (&tensor), &local)) {
+  } else if (!umedpt_parameter_set (entry, g_steal_pointer (&tensor), &local)) {
     problems_add (wrong, "%s (%s)", entry->name, local->message);
   }
 }
@@ -324,7 +232,7 @@ umedpt_parameters_load (UmedptParameters *self, UmedptSafetensors *file,
   g_autoptr (GString) message = g_string_new (NULL);
 
   for (guint i = 0; i < self->entries->len; i++)
-    load_entry (nth (self, i), file, &missing, &wrong);
+    load_entry (umedpt_parameters_nth (self, i), file, &missing, &wrong);
   for (guint i = 0; i < umedpt_safetensors_get_n_tensors (file); i++) {
     const char *name = umedpt_safetensors_get_name (file, i);
     if (!g_hash_table_contains (self->by_name, name))
@@ -350,7 +258,7 @@ umedpt_parameters_store (UmedptParameters *self,
     UmedptSafetensorsWriter *writer, GError **error)
 {
   for (guint i = 0; i < self->entries->len; i++) {
-    const Entry *entry = nth (self, i);
+    const UmedptParameter *entry = umedpt_parameters_nth (self, i);
     g_autoptr (UmedptTensor) view = NULL;
 
     if (!entry->slot || !entry->tensor)
@@ -382,7 +290,7 @@ umedpt_parameters_count (UmedptParameters *self, const char *prefix)
   guint64 total = 0;
 
   for (guint i = 0; i < self->entries->len; i++) {
-    const Entry *entry = nth (self, i);
+    const UmedptParameter *entry = umedpt_parameters_nth (self, i);
     guint64 n = 1;
 
     if (!entry->slot || entry->spec.flags & UMEDPT_PARAMETER_UNUSED ||
@@ -404,14 +312,14 @@ umedpt_parameters_get_n (UmedptParameters *self)
 const char *
 umedpt_parameters_get_name (UmedptParameters *self, guint index)
 {
-  return nth (self, index)->name;
+  return umedpt_parameters_nth (self, index)->name;
 }
 
 /* (nullable) (transfer none): NULL for a buffer as well. */
 UmedptTensor *
 umedpt_parameters_get_tensor (UmedptParameters *self, guint index)
 {
-  const Entry *entry = nth (self, index);
+  const UmedptParameter *entry = umedpt_parameters_nth (self, index);
 
   return entry->slot ? entry->tensor : NULL;
 }

@@ -75,8 +75,12 @@ guint64 umedpt_parameters_get_generation (UmedptParameters *self);
  * that still lie in a mapped file are copied to memory of their own. */
 gboolean umedpt_parameters_set_requires_grad (UmedptParameters *self,
     const char *prefix, gboolean requires_grad, GError **error);
+/* Whether any of them does. */
+gboolean umedpt_parameters_requires_grad (UmedptParameters *self,
+    const char *prefix);
 /* Takes values over from @other, where it has the same name and shape; all
- * others, and those of layers without a match, stay. Returns how many. */
+ * others, and those of layers without a match, stay. Returns how many; 0 with
+ * @error set when memory runs out. */
 guint umedpt_parameters_copy_from (UmedptParameters *self,
     UmedptParameters *other, GError **error);
 

@@ -106,7 +106,7 @@ encode (Encoder *self, UmedptDtype compute, UmedptTensor *images,
   g_autoptr (GError) error = NULL;
   g_autoptr (UmedptContext) context = umedpt_context_new (backend, compute);
 
-  umedpt_swin_forward (self->swin, context, images, pyramid, &error);
+  umedpt_swin_forward (self->swin, context, images, NULL, pyramid, &error);
   g_assert_no_error (error);
 }
 
@@ -359,7 +359,7 @@ check_squeezer (UmedptDescription *description, const char *policy,
   umedpt_parameters_initialise (parameters, 1, &error);
   g_assert_no_error (error);
   formula_fill (parameters);
-  z = umedpt_squeezer_vector (squeezer, context, f4, &error);
+  z = umedpt_squeezer_vector (squeezer, context, f4, NULL, &error);
   g_assert_no_error (error);
   expected = vector ("%s", key);
   g_assert_cmpint (z->shape[1], ==, expected->shape[0]);
@@ -403,8 +403,8 @@ assert_shape_error (Encoder *encoder, gint height, gint width)
   g_autoptr (UmedptTensor) image = formula_image (0, height, width);
   UmedptTensor *pyramid[4] = { NULL };
 
-  g_assert_false (umedpt_swin_forward (encoder->swin, context, image, pyramid,
-      &error));
+  g_assert_false (umedpt_swin_forward (encoder->swin, context, image, NULL,
+      pyramid, &error));
   g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SHAPE);
   g_assert_null (pyramid[0]);
 }
