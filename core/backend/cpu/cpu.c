@@ -159,6 +159,11 @@ umedpt_backend_cpu (void)
     backend->position_bias_backward = umedpt_cpu_position_bias_backward;
     backend->upsample_concat_backward = umedpt_cpu_upsample_concat_backward;
     backend->upsample_add_backward = umedpt_cpu_upsample_add_backward;
+    backend->cross_entropy = umedpt_cpu_cross_entropy;
+    backend->binary_cross_entropy = umedpt_cpu_binary_cross_entropy;
+    backend->squared_error = umedpt_cpu_squared_error;
+    backend->segmentation_loss = umedpt_cpu_segmentation_loss;
+    backend->detection_loss = umedpt_cpu_detection_loss;
     backend->window_attention_backward = umedpt_cpu_window_attention_backward;
     g_once_init_leave (&made, (gsize) backend);
   }

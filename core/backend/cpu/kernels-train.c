@@ -11,6 +11,7 @@
 
 #include "backend/cpu/activation-kernel.h"
 #include "backend/cpu/attention-backward-kernel.h"
+#include "backend/cpu/loss-kernel.h"
 #include "backend/cpu/norm-kernel.h"
 
 /* One vector at @i; what lies from @end on is 0. */
@@ -335,6 +336,13 @@ const UmedptTrainKernels CONCAT (umedpt_train_kernels_, UMEDPT_VARIANT) = {
   .channel_moments = channel_moments,
   .channel_map = channel_map,
   .pool_diff = pool_diff,
+  .segmentation_sums = segmentation_sums,
+  .segmentation_diff = segmentation_diff,
+  .weighted_focal = weighted_focal,
+  .binary_cross_entropy = binary_cross_entropy,
+  .squared_error = squared_error,
+  .exponentials = exponentials,
+  .sum_up = sum_up,
   .attention_f32 = attention_backward_f32,
 #if defined(__AVX512BF16__)
   .attention_bf16 = attention_backward_bf16,

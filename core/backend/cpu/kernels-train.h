@@ -36,6 +36,28 @@ typedef struct
   const float *mean, *a, *b, *c; /* [C]; b unused without diff */
 } UmedptChannelMap;
 
+/* Pixels of a label map, in turns of UMEDPT_LOSS_PIXELS. */
+#define UMEDPT_LOSS_PIXELS 64
+
+typedef struct
+{
+  const float *logits; /* [pixels, classes] */
+  const guint8 *labels; /* [pixels]; multilabel: [pixels, classes] */
+  gsize pixels, classes;
+  gboolean multilabel;
+  const float *slopes; /* [2, classes]: d dice / d p where y is 0, and 1 */
+  float focal_scale;
+  float *diff; /* may be NULL */
+  float *scratch; /* UMEDPT_SEGMENTATION_SCRATCH (classes), aligned */
+} UmedptSegmentationPart;
+
+/* Per class: sum p y, sum p, sum y, number of entries that count. */
+#define UMEDPT_N_CLASS_SUMS 4
+/* logits, probabilities and labels of the pixels; 16 lanes of sums */
+#define UMEDPT_SEGMENTATION_SCRATCH(K) \
+  ((gsize) (K) * (3 * UMEDPT_LOSS_PIXELS + 16 * UMEDPT_N_CLASS_SUMS) + \
+      UMEDPT_LOSS_PIXELS)
+
 typedef struct
 {
   /* diff_src = diff_dst activation' (src); with @accumulate added */
@@ -70,6 +92,20 @@ typedef struct
       gsize C, const UmedptChannelMap *map, float *dst, gboolean accumulate);
   void (*pool_diff) (const float *src, const float *diff_dst, gsize positions,
       gsize C, UmedptPooling pooling, float *diff_src, gboolean accumulate);
+  /* sums [classes, N_CLASS_SUMS]: added to */
+  void (*segmentation_sums) (const UmedptSegmentationPart *part, double *sums);
+  double (*segmentation_diff) (const UmedptSegmentationPart *part); /* focal */
+  /* Sums without scale; diff (may be NULL) with scale. What has weight 0
+   * counts nothing. signs: 1 where it is so, else -1. */
+  double (*weighted_focal) (const float *z, const float *signs,
+      const float *weights, gsize n, float scale, float *diff);
+  double (*binary_cross_entropy) (const float *z, const float *targets,
+      const float *weights, gsize n, float scale, float *diff);
+  double (*squared_error) (const float *src, const float *targets, gsize n,
+      float scale, float *diff);
+  /* dst = exp (z - maximum); returns the maximum */
+  float (*exponentials) (const float *z, gsize n, float *dst);
+  double (*sum_up) (const float *x, gsize n);
   /* head.scratch: UMEDPT_ATTENTION_DIFF_SCRATCH (L) floats, aligned */
   void (*attention_f32) (UmedptAttentionDiff *diff);
   void (*attention_bf16) (UmedptAttentionDiff *diff); /* or NULL */
