@@ -5,6 +5,7 @@
  */
 #define G_LOG_DOMAIN "Umedpt"
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels-rows.h"
 #include "backend/cpu/kernels-train.h"
 
 #define MAX_CHUNK 128 /* rows; at 64 oneDNN is at its peak, at 32 near it */
@@ -25,6 +26,16 @@ umedpt_rows_split (gint64 rows)
   return (UmedptRows){ rows, size, (guint) ((rows + size - 1) / size) };
 }
 
+UmedptRows
+umedpt_rows_split_groups (gint64 rows)
+{
+  UmedptRows split = umedpt_rows_split (rows);
+
+  split.chunk = (split.chunk + UMEDPT_GROUP - 1) / UMEDPT_GROUP * UMEDPT_GROUP;
+  split.n_chunks = (guint) ((rows + split.chunk - 1) / split.chunk);
+  return split;
+}
+
 gboolean
 umedpt_linear_map_init (UmedptLinearMap *map, UmedptTensor *weight,
     UmedptTensor *bias, UmedptWeightsLayout layout, UmedptDtype compute,
@@ -37,21 +48,31 @@ umedpt_linear_map_init (UmedptLinearMap *map, UmedptTensor *weight,
     return FALSE;
   map->N = weight->shape[0];
   map->K = (gint64) weight->n_elements / MAX (map->N, 1);
+  if (layout == UMEDPT_WEIGHTS_TRANSPOSED) {
+    gint64 outputs = map->N;
+    map->N = map->K;
+    map->K = outputs;
+  }
   map->bias = umedpt_f32_or_null (bias);
-  map->whole = umedpt_packed_get_linear (packed, rows->chunk, bias != NULL,
-      dst_dtype, error);
-  map->last = map->whole && last != rows->chunk
-      ? umedpt_packed_get_linear (packed, last, bias != NULL, dst_dtype, error)
-      : map->whole;
-  return map->last != NULL;
+  return umedpt_packed_get_linear (packed, rows->chunk, bias != NULL, dst_dtype,
+             &map->whole, error) &&
+      umedpt_packed_get_linear (packed, last, bias != NULL, dst_dtype,
+          &map->last, error);
+}
+
+void
+umedpt_linear_map_clear (UmedptLinearMap *map)
+{
+  umedpt_product_clear (&map->whole);
+  umedpt_product_clear (&map->last);
 }
 
 gboolean
 umedpt_linear_map_run (const UmedptLinearMap *map, const UmedptRows *rows,
     guint chunk, guint worker, gconstpointer src, gpointer dst)
 {
-  return umedpt_primitive_run (chunk + 1 == rows->n_chunks ? map->last
-                                                           : map->whole,
+  return umedpt_product_run (chunk + 1 == rows->n_chunks ? &map->last
+                                                         : &map->whole,
       worker, src, map->bias, dst);
 }
 
@@ -84,45 +105,40 @@ umedpt_cpu_check_compute (UmedptDtype compute, GError **error)
   return FALSE;
 }
 
+#if defined(__x86_64__)
+#define CHOOSE(table) \
+  switch (umedpt_cpu_isa ()) { \
+    case UMEDPT_ISA_AVX512_BF16: \
+      return &table##_avx512_bf16; \
+    case UMEDPT_ISA_AVX512: \
+      return &table##_avx512; \
+    case UMEDPT_ISA_AVX2: \
+      return &table##_avx2; \
+    case UMEDPT_ISA_PORTABLE: \
+    default: \
+      return &table##_portable; \
+  }
+#else
+#define CHOOSE(table) return &table##_portable;
+#endif
+
 const UmedptKernels *
 umedpt_kernels_get (void)
 {
-#if defined(__x86_64__)
-  switch (umedpt_cpu_isa ()) {
-    case UMEDPT_ISA_AVX512_BF16:
-      return &umedpt_kernels_avx512_bf16;
-    case UMEDPT_ISA_AVX512:
-      return &umedpt_kernels_avx512;
-    case UMEDPT_ISA_AVX2:
-      return &umedpt_kernels_avx2;
-    case UMEDPT_ISA_PORTABLE:
-      break;
-  }
-#endif
-  return &umedpt_kernels_portable;
+  CHOOSE (umedpt_kernels)
 }
 
 const UmedptTrainKernels *
 umedpt_train_kernels_get (void)
 {
-#if defined(__x86_64__)
-  switch (umedpt_cpu_isa ()) {
-    case UMEDPT_ISA_AVX512_BF16:
-      return &umedpt_train_kernels_avx512_bf16;
-    case UMEDPT_ISA_AVX512:
-      return &umedpt_train_kernels_avx512;
-    case UMEDPT_ISA_AVX2:
-      return &umedpt_train_kernels_avx2;
-    case UMEDPT_ISA_PORTABLE:
-      break;
-  }
-#endif
-  return &umedpt_train_kernels_portable;
+  CHOOSE (umedpt_train_kernels)
 }
 
+const UmedptRowKernels *
+umedpt_row_kernels_get (void){ CHOOSE (umedpt_row_kernels) }
+
 /* The backend; never freed. */
-UmedptBackend *
-umedpt_backend_cpu (void)
+UmedptBackend *umedpt_backend_cpu (void)
 {
   static gsize made;
 
@@ -146,6 +162,9 @@ umedpt_backend_cpu (void)
     backend->patch_merge = umedpt_cpu_patch_merge;
     backend->window_attention = umedpt_cpu_window_attention;
     backend->conv2d = umedpt_cpu_conv2d;
+    backend->adamw = umedpt_cpu_adamw;
+    backend->sgd = umedpt_cpu_sgd;
+    backend->square_sum = umedpt_cpu_square_sum;
     backend->activate_backward = umedpt_cpu_activate_backward;
     backend->layer_norm_backward = umedpt_cpu_layer_norm_backward;
     backend->group_norm_backward = umedpt_cpu_group_norm_backward;

@@ -26,6 +26,11 @@ typedef struct
 } UmedptRows;
 
 UmedptRows umedpt_rows_split (gint64 rows);
+/* In chunks of whole groups of UMEDPT_GROUP rows, for sums over rows: one sum
+ * per group does not depend on the chunks. */
+UmedptRows umedpt_rows_split_groups (gint64 rows);
+
+#define UMEDPT_GROUP 32
 
 static inline gint64
 umedpt_rows_begin (const UmedptRows *rows, guint chunk)
@@ -43,7 +48,7 @@ umedpt_rows_count (const UmedptRows *rows, guint chunk)
 typedef struct
 {
   gint64 K, N;
-  UmedptPrimitive *whole, *last;
+  UmedptProduct whole, last;
   const float *bias;
 } UmedptLinearMap;
 
@@ -53,6 +58,8 @@ gboolean umedpt_linear_map_init (UmedptLinearMap *map, UmedptTensor *weight,
 gboolean umedpt_linear_map_run (const UmedptLinearMap *map,
     const UmedptRows *rows, guint chunk, guint worker, gconstpointer src,
     gpointer dst);
+void umedpt_linear_map_clear (UmedptLinearMap *map);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (UmedptLinearMap, umedpt_linear_map_clear)
 
 /* Scale, shift and residual of a layer norm that ends an op. */
 typedef struct
@@ -61,6 +68,57 @@ typedef struct
   float *dst;
   float epsilon;
 } UmedptNormTail;
+
+/* Stochastic depth: the factor of a row's branch is that of its sample. */
+typedef struct
+{
+  const float *scale; /* NULL: 1 for all */
+  gint64 sample_rows;
+} UmedptBranch;
+
+static inline UmedptBranch
+umedpt_branch (UmedptTensor *scale, gint64 rows)
+{
+  return scale ? (UmedptBranch){ UMEDPT_F32 (scale),
+    rows / MAX ((gint64) scale->n_elements, 1) }
+               : (UmedptBranch){ 0 };
+}
+
+/* How many of the @n rows from @row on have its factor, which is returned in
+ * @scale. */
+static inline gint64
+umedpt_branch_run (const UmedptBranch *branch, gint64 row, gint64 n,
+    float *scale)
+{
+  gint64 sample;
+
+  *scale = 1;
+  if (!branch->scale)
+    return n;
+  sample = row / branch->sample_rows;
+  *scale = branch->scale[sample];
+  return MIN (n, (sample + 1) * branch->sample_rows - row);
+}
+
+/* Whether all of these rows' branches are switched off. */
+static inline gboolean
+umedpt_branch_is_off (const UmedptBranch *branch, gint64 row, gint64 n)
+{
+  for (gint64 end = row + n; row < end;) {
+    float scale;
+    row += umedpt_branch_run (branch, row, end - row, &scale);
+    if (scale != 0)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static inline gpointer
+umedpt_row (UmedptTensor *tensor, gint64 row, gint64 columns)
+{
+  return (char *) tensor->data +
+      (gsize) (row * columns) * umedpt_dtype_size (tensor->dtype);
+}
 
 /* Runs @func over the chunks of @rows with oneDNN set up. @failed is the
  * job's flag that a chunk could not be computed. */

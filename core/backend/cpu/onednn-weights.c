@@ -13,14 +13,75 @@
 
 #include "base/error.h"
 
-void
-umedpt_packed_weights_free (UmedptPackedWeights *weights)
+#define KEEP_LIMIT ((gsize) 512 << 20)
+
+/* Buffers of parameters that have new values and will be packed again soon:
+ * asking the system for 100 MB in every training step would fault every page
+ * again. All are given back when a model goes. */
+static GMutex kept_lock;
+static UmedptPackedWeights *kept;
+static gsize kept_size;
+
+static void
+weights_free (UmedptPackedWeights *self)
 {
-  if (!weights)
+  if (!self)
     return;
-  dnnl_memory_destroy (weights->memory);
-  free (weights->data);
-  g_free (weights);
+  dnnl_memory_destroy (self->memory);
+  shim_desc_free (self->desc);
+  free (self->data);
+  g_free (self);
+}
+
+static gboolean
+keep (UmedptPackedWeights *self)
+{
+  gboolean ok;
+
+  g_mutex_lock (&kept_lock);
+  ok = kept_size + self->size <= KEEP_LIMIT;
+  if (ok) {
+    self->next = kept;
+    kept = self;
+    kept_size += self->size;
+  }
+  g_mutex_unlock (&kept_lock);
+  return ok;
+}
+
+static void
+release_kept (void)
+{
+  UmedptPackedWeights *list;
+
+  g_mutex_lock (&kept_lock);
+  list = g_steal_pointer (&kept);
+  kept_size = 0;
+  g_mutex_unlock (&kept_lock);
+  while (list) {
+    UmedptPackedWeights *next = list->next;
+    weights_free (list);
+    list = next;
+  }
+}
+
+/* One of the same layout, whose values may be overwritten. */
+static UmedptPackedWeights *
+take_kept (ShimConstDesc desc)
+{
+  UmedptPackedWeights **at, *found;
+
+  g_mutex_lock (&kept_lock);
+  for (at = &kept; *at; at = &(*at)->next)
+    if (dnnl_memory_desc_equal ((*at)->desc, desc))
+      break;
+  found = *at;
+  if (found) {
+    *at = found->next;
+    kept_size -= found->size;
+  }
+  g_mutex_unlock (&kept_lock);
+  return found;
 }
 
 /* A large model's weights are streamed from memory for every image; in pages
@@ -32,33 +93,71 @@ weights_new (ShimConstDesc desc)
   const gsize huge = (gsize) 2 << 20;
   gsize size = dnnl_memory_desc_get_size (desc);
   gsize alignment = size >= huge ? huge : 64;
-  UmedptPackedWeights *weights = g_new0 (UmedptPackedWeights, 1);
+  UmedptPackedWeights *weights = take_kept (desc);
 
-  size = (size + 63) / 64 * 64;
-  if (posix_memalign (&weights->data, alignment, MAX (size, 64)) != 0)
+  if (weights)
+    return weights;
+  weights = g_new0 (UmedptPackedWeights, 1);
+  weights->size = size = (MAX (size, 64) + 63) / 64 * 64;
+  if (posix_memalign (&weights->data, alignment, size) != 0)
     weights->data = NULL;
   if (weights->data && size >= huge)
     madvise (weights->data, size, MADV_HUGEPAGE);
-  if (!weights->data ||
+  if (!weights->data || shim_desc_copy (&weights->desc, desc) != dnnl_success ||
       dnnl_memory_create (&weights->memory, desc,
           umedpt_onednn_get_runtime ()->engine,
           weights->data) != dnnl_success) {
-    umedpt_packed_weights_free (weights);
+    weights_free (weights);
     return NULL;
   }
   return weights;
 }
 
+/* A parameter that lives on has only got new values. */
 static void
 packed_free (gpointer data)
 {
   UmedptPacked *self = data;
+  gboolean lives_on = !g_atomic_ref_count_compare (&self->weight->ref_count, 0);
 
-  umedpt_primitives_free (self->primitives);
-  umedpt_packed_weights_free (self->weights);
-  shim_desc_free (self->desc);
+  while (self->weights) {
+    UmedptPackedWeights *next = self->weights->next;
+    if (!lives_on || !keep (self->weights))
+      weights_free (self->weights);
+    self->weights = next;
+  }
+  if (!lives_on)
+    release_kept ();
   g_mutex_clear (&self->lock);
   g_free (self);
+}
+
+/* [N, 3, p, p] as [N, p, p, 3], for memory order of pixels */
+static void
+arrange_patches (const UmedptPacked *self, float *dst)
+{
+  const float *src = UMEDPT_F32 (self->weight);
+  const gint64 patch = self->weight->shape[3], area = patch * patch;
+  float scale = self->layout == UMEDPT_WEIGHTS_PATCH_U8 ? 1.0f / 255 : 1.0f;
+
+  for (gint64 o = 0; o < self->O; o++)
+    for (gint64 c = 0; c < 3; c++)
+      for (gint64 i = 0; i < area; i++)
+        dst[o * self->C + i * 3 + c] = src[o * self->C + c * area + i] * scale;
+}
+
+/* [O, C, kh, kw] as [C, O, kh, kw] with the taps in reverse */
+static void
+arrange_flipped (const UmedptPacked *self, float *dst)
+{
+  const float *src = UMEDPT_F32 (self->weight);
+  const gint64 area = self->kh * self->kw;
+
+  for (gint64 c = 0; c < self->O; c++)
+    for (gint64 o = 0; o < self->C; o++)
+      for (gint64 i = 0; i < area; i++)
+        dst[(c * self->C + o) * area + area - 1 - i] =
+            src[(o * self->O + c) * area + i];
 }
 
 /* The weights in the order that the primitive reads; owned by the caller when
@@ -66,57 +165,50 @@ packed_free (gpointer data)
 static const float *
 arrange_weights (UmedptPacked *self, float **owned)
 {
-  const float *src = UMEDPT_F32 (self->weight);
-  gint64 patch = self->weight->shape[self->weight->n_dims - 1];
-  float scale = self->layout == UMEDPT_WEIGHTS_PATCH_U8 ? 1.0f / 255 : 1.0f;
-  float *dst;
-
-  if (self->layout != UMEDPT_WEIGHTS_PATCH &&
-      self->layout != UMEDPT_WEIGHTS_PATCH_U8)
-    return src;
-  dst = *owned = g_new (float, self->weight->n_elements);
-  for (gint64 o = 0; o < self->O; o++)
-    for (gint64 c = 0; c < 3; c++)
-      for (gint64 i = 0; i < patch * patch; i++)
-        dst[o * self->C + i * 3 + c] =
-            src[o * self->C + c * patch * patch + i] * scale;
-  return dst;
+  switch (self->layout) {
+    case UMEDPT_WEIGHTS_PATCH:
+    case UMEDPT_WEIGHTS_PATCH_U8:
+      *owned = g_new (float, self->weight->n_elements);
+      arrange_patches (self, *owned);
+      return *owned;
+    case UMEDPT_WEIGHTS_CONV_FLIPPED:
+      *owned = g_new (float, self->weight->n_elements);
+      arrange_flipped (self, *owned);
+      return *owned;
+    case UMEDPT_WEIGHTS_LINEAR:
+    case UMEDPT_WEIGHTS_TRANSPOSED:
+    case UMEDPT_WEIGHTS_CONV:
+    default:
+      return UMEDPT_F32 (self->weight);
+  }
 }
 
-/* The weights reordered to @desc. */
-UmedptPackedWeights *
-umedpt_packed_make_weights (UmedptPacked *self, ShimConstDesc desc,
-    GError **error)
+dnnl_status_t
+umedpt_onednn_reorder (ShimConstDesc from_desc, gpointer from,
+    ShimConstDesc to_desc, gpointer to)
 {
   UmedptOnednnRuntime *runtime = umedpt_onednn_get_runtime ();
-  const gboolean conv = self->layout == UMEDPT_WEIGHTS_CONV;
-  const dnnl_dims_t dims = { self->O, self->C, self->kh, self->kw };
-  g_autofree float *owned = NULL;
-  const float *src = arrange_weights (self, &owned);
-  ShimDesc plain = NULL;
-  dnnl_memory_t from = NULL;
-  UmedptPackedWeights *to = weights_new (desc);
+  dnnl_memory_t from_memory = NULL, to_memory = NULL;
   dnnl_primitive_desc_t pd = NULL;
   dnnl_primitive_t reorder = NULL;
   dnnl_stream_t stream = NULL;
-  dnnl_status_t s = to ? dnnl_success : dnnl_out_of_memory;
+  int saved = umedpt_onednn_enter ();
+  dnnl_status_t s =
+      dnnl_memory_create (&from_memory, from_desc, runtime->engine, from);
 
   if (!s)
-    s = shim_desc_new (&plain, conv ? 4 : 2, dims, dnnl_f32,
-        conv ? dnnl_oihw : dnnl_oi);
+    s = dnnl_memory_create (&to_memory, to_desc, runtime->engine, to);
   if (!s)
-    s = dnnl_memory_create (&from, plain, runtime->engine, (gpointer) src);
-  if (!s)
-    s = dnnl_reorder_primitive_desc_create (&pd, plain, runtime->engine, desc,
-        runtime->engine, NULL);
+    s = dnnl_reorder_primitive_desc_create (&pd, from_desc, runtime->engine,
+        to_desc, runtime->engine, NULL);
   if (!s)
     s = dnnl_primitive_create (&reorder, pd);
   if (!s)
     s = dnnl_stream_create (&stream, runtime->engine,
         dnnl_stream_default_flags);
   if (!s) {
-    dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, from },
-      { DNNL_ARG_TO, to->memory } };
+    dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, from_memory },
+      { DNNL_ARG_TO, to_memory } };
     s = dnnl_primitive_execute (reorder, stream, 2, args);
   }
   if (!s)
@@ -124,13 +216,46 @@ umedpt_packed_make_weights (UmedptPacked *self, ShimConstDesc desc,
   dnnl_stream_destroy (stream);
   dnnl_primitive_destroy (reorder);
   dnnl_primitive_desc_destroy (pd);
-  dnnl_memory_destroy (from);
+  dnnl_memory_destroy (to_memory);
+  dnnl_memory_destroy (from_memory);
+  umedpt_onednn_leave (saved);
+  return s;
+}
+
+/* The weights in the layout @desc, packed on first use. */
+UmedptPackedWeights *
+umedpt_packed_take_weights (UmedptPacked *self, ShimConstDesc desc,
+    GError **error)
+{
+  const gboolean conv = self->layout == UMEDPT_WEIGHTS_CONV ||
+      self->layout == UMEDPT_WEIGHTS_CONV_FLIPPED;
+  const dnnl_dims_t dims = { self->O, self->C, self->kh, self->kw };
+  g_autofree float *owned = NULL;
+  const float *src;
+  ShimDesc plain = NULL;
+  UmedptPackedWeights *to, **end = &self->weights;
+  dnnl_status_t s;
+
+  for (; *end; end = &(*end)->next)
+    if (dnnl_memory_desc_equal ((*end)->desc, desc))
+      return *end;
+  src = arrange_weights (self, &owned);
+  to = weights_new (desc);
+  s = to ? shim_desc_new (&plain, conv ? 4 : 2, dims, dnnl_f32,
+               conv                                            ? dnnl_oihw
+                   : self->layout == UMEDPT_WEIGHTS_TRANSPOSED ? dnnl_io
+                                                               : dnnl_oi)
+         : dnnl_out_of_memory;
+  if (!s)
+    s = umedpt_onednn_reorder (plain, (gpointer) src, desc, to->data);
   shim_desc_free (plain);
   if (!umedpt_onednn_check (s, "pack weights", error)) {
-    umedpt_packed_weights_free (to);
+    weights_free (to);
     return NULL;
   }
   umedpt_tensor_release_pages (self->weight);
+  to->next = NULL;
+  *end = to;
   return to;
 }
 
@@ -153,10 +278,17 @@ packed_new (UmedptTensor *weight, gpointer data, GError **error)
   self->O = weight->shape[0];
   self->C = weight->n_elements / MAX (self->O, 1);
   self->kh = self->kw = 1;
-  if (self->layout == UMEDPT_WEIGHTS_CONV) {
+  if (request->layout == UMEDPT_WEIGHTS_CONV ||
+      request->layout == UMEDPT_WEIGHTS_CONV_FLIPPED) {
     self->C = weight->shape[1];
     self->kh = weight->shape[2];
     self->kw = weight->shape[3];
+  }
+  if (request->layout == UMEDPT_WEIGHTS_TRANSPOSED ||
+      request->layout == UMEDPT_WEIGHTS_CONV_FLIPPED) {
+    gint64 outputs = self->O;
+    self->O = self->C;
+    self->C = outputs;
   }
   return self;
 }

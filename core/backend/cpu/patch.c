@@ -19,6 +19,7 @@ typedef struct
   gint64 patch;
   UmedptDtype compute;
   UmedptNormTail tail;
+  UmedptTensor *saved_product;
   void (*gather) (const void *job, gint64 pixel, float *row);
   atomic_int failed;
 } PatchJob;
@@ -83,6 +84,8 @@ patch_chunk (gpointer data, guint worker, guint chunk)
   }
   for (gint64 r = 0; r < n; r++)
     job->gather (job, begin + r, gathered + r * K);
+  if (job->saved_product)
+    result = umedpt_row (job->saved_product, begin, N);
   if (job->compute == UMEDPT_DTYPE_BF16) {
     src = scratch + gathered_size + result_size;
     umedpt_kernels_get ()->f32_to_bf16 (gathered, src, n * K);
@@ -100,6 +103,8 @@ static gboolean
 run_patches (PatchJob *job, UmedptTensor *dst, UmedptTensor *weight,
     UmedptTensor *bias, UmedptWeightsLayout layout, GError **error)
 {
+  gboolean ok;
+
   if (!umedpt_cpu_check_compute (job->compute, error))
     return FALSE;
   if (dst->n_elements == 0)
@@ -110,11 +115,12 @@ run_patches (PatchJob *job, UmedptTensor *dst, UmedptTensor *weight,
   job->height = dst->shape[1];
   job->width = dst->shape[2];
   job->rows = umedpt_rows_split (dst->shape[0] * dst->shape[1] * dst->shape[2]);
-  if (!umedpt_linear_map_init (&job->map, weight, bias, layout, job->compute,
-          UMEDPT_DTYPE_F32, &job->rows, error))
-    return FALSE;
-  return umedpt_cpu_run (job->rows.n_chunks, patch_chunk, job, &job->failed,
-      error);
+  ok = umedpt_linear_map_init (&job->map, weight, bias, layout, job->compute,
+           UMEDPT_DTYPE_F32, &job->rows, error) &&
+      umedpt_cpu_run (job->rows.n_chunks, patch_chunk, job, &job->failed,
+          error);
+  umedpt_linear_map_clear (&job->map);
+  return ok;
 }
 
 gboolean
@@ -126,7 +132,8 @@ umedpt_cpu_patch_embed (UmedptBackend *backend,
     .compute = args->compute,
     .gather = gather_patch,
     .tail = { umedpt_f32_or_null (args->gamma), umedpt_f32_or_null (args->beta),
-        NULL, UMEDPT_F32 (args->dst), args->epsilon } };
+        NULL, UMEDPT_F32 (args->dst), args->epsilon },
+    .saved_product = args->saved_product };
 
   return run_patches (&job, args->dst, args->weight, args->bias,
       args->src->dtype == UMEDPT_DTYPE_U8 ? UMEDPT_WEIGHTS_PATCH_U8
@@ -142,7 +149,8 @@ umedpt_cpu_patch_merge (UmedptBackend *backend,
     .compute = args->compute,
     .gather = gather_quad,
     .tail = { umedpt_f32_or_null (args->gamma), umedpt_f32_or_null (args->beta),
-        NULL, UMEDPT_F32 (args->dst), args->epsilon } };
+        NULL, UMEDPT_F32 (args->dst), args->epsilon },
+    .saved_product = args->saved_product };
 
   return run_patches (&job, args->dst, args->weight, NULL,
       UMEDPT_WEIGHTS_LINEAR, error);
