@@ -80,7 +80,7 @@ umedpt_evaluate (UmedptModel *model, UmedptTrainTask *task, UmedptSplit split,
 {
   UmedptValidation validation = { 0 };
   g_autoptr (GArray) indices = NULL;
-  UmedptContext *context;
+  g_autoptr (UmedptContext) context = NULL;
   char *json = NULL;
   gint index;
 
@@ -101,6 +101,103 @@ umedpt_evaluate (UmedptModel *model, UmedptTrainTask *task, UmedptSplit split,
     json = umedpt_validation_to_json (&validation,
         g_ptr_array_index (umedpt_model_get_description (model)->tasks, index));
   umedpt_validation_clear (&validation);
-  umedpt_context_free (context);
   return json;
+}
+
+typedef struct
+{
+  UmedptModel *model;
+  UmedptContext *context;
+  UmedptTrainTask *task;
+  UmedptEmbedFunc func;
+  gpointer data;
+} Embed;
+
+static gboolean
+embed_batch (const Embed *embed, const UmedptBatch *batch, GError **error)
+{
+  UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS] = { NULL };
+  g_autoptr (UmedptTensor) vectors = NULL; /* f32 [n, D] */
+  guint size;
+
+  if (!umedpt_model_encode (embed->model, embed->context, batch->images,
+          pyramid, error))
+    return FALSE;
+  vectors = umedpt_model_squeeze (embed->model, embed->context,
+      pyramid[UMEDPT_SWIN_LEVELS - 1], NULL, error);
+  for (guint i = 0; i < UMEDPT_SWIN_LEVELS; i++)
+    umedpt_tensor_unref (pyramid[i]);
+  if (!vectors)
+    return FALSE;
+  size = (guint) umedpt_tensor_get_dim (vectors, 1);
+  for (guint i = 0; i < batch->n; i++)
+    if (!embed->func (embed->task->dataset, batch->indices[i],
+            (const gfloat *) umedpt_tensor_get_data (vectors) +
+                (gsize) i * size,
+            size, embed->data, error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+embed_all (const Embed *embed, const GArray *indices, GCancellable *cancellable,
+    GError **error)
+{
+  UmedptLoaderSettings settings = embed->task->val;
+  g_autoptr (UmedptLoader) loader = NULL;
+  guint n;
+
+  settings.grouped = FALSE;
+  loader = umedpt_loader_new (embed->task->dataset, indices, &settings);
+  n = umedpt_loader_get_n_batches (loader);
+  for (guint i = 0; i < n; i++) {
+    g_autoptr (UmedptBatch) batch =
+        umedpt_loader_next (loader, cancellable, error);
+
+    if (!batch || !embed_batch (embed, batch, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/**
+ * umedpt_embed_dataset:
+ * @model: a model
+ * @task: where the data set is, opened, and to which size images are brought
+ * @split: the part of the data set
+ * @device: (nullable): as for umedpt_session_open()
+ * @precision: of matrix products
+ * @func: (scope call): called for each image, in the order of the data set
+ * @data: for @func
+ * @cancellable: (nullable): to stop
+ * @error: return location for a #GError
+ *
+ * Computes the image vector of each image of a data set.
+ *
+ * Returns: %TRUE, or %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_embed_dataset (UmedptModel *model, UmedptTrainTask *task,
+    UmedptSplit split, const char *device, UmedptPrecision precision,
+    UmedptEmbedFunc func, gpointer data, GCancellable *cancellable,
+    GError **error)
+{
+  g_autoptr (GArray) indices = NULL;
+  g_autoptr (UmedptContext) context = NULL;
+  Embed embed = { model, NULL, task, func, data };
+
+  g_return_val_if_fail (UMEDPT_IS_MODEL (model), FALSE);
+  g_return_val_if_fail (task != NULL && task->dataset != NULL, FALSE);
+  g_return_val_if_fail (func != NULL, FALSE);
+
+  indices = umedpt_dataset_get_split (task->dataset, split);
+  if (!check_indices (task, indices, error))
+    return FALSE;
+  context = umedpt_train_context_new (device, precision, error);
+  if (!context)
+    return FALSE;
+  embed.context = context;
+  return embed_all (&embed, indices, cancellable, error);
 }

@@ -4,10 +4,12 @@
  * gradients, one optimiser for the shared blocks and one per head, a loader
  * per task, and the order of the tasks.
  */
+#include <math.h>
+
 #include "base/error.h"
+#include "base/json.h"
 #include "base/random.h"
 #include "base/version.h"
-#include "base/json.h"
 #include "train/config-private.h"
 #include "train/trainer-private.h"
 
@@ -207,9 +209,8 @@ find_tasks (UmedptTrainer *self, GError **error)
   return TRUE;
 }
 
-gboolean
-umedpt_trainer_set_up (UmedptTrainer *self, const char *checkpoint,
-    GError **error)
+static void
+make_arrays (UmedptTrainer *self)
 {
   UmedptTrainConfig *config = self->config;
 
@@ -217,8 +218,25 @@ umedpt_trainer_set_up (UmedptTrainer *self, const char *checkpoint,
   self->tasks = g_new0 (UmedptRunTask, self->n_tasks);
   for (guint i = 0; i < self->n_tasks; i++)
     self->tasks[i].config = g_ptr_array_index (config->tasks, i);
+  self->names = g_new0 (const char *, self->n_tasks);
+  self->losses = g_new0 (double, self->n_tasks);
+  self->val_losses = g_new0 (double, self->n_tasks);
+  self->score = NAN;
+  for (guint i = 0; i < self->n_tasks; i++) {
+    self->names[i] = self->tasks[i].config->name;
+    self->losses[i] = self->val_losses[i] = NAN;
+  }
   self->last.losses = g_new0 (UmedptLoss, self->n_tasks);
   self->last.passes = g_new0 (guint, self->n_tasks);
+}
+
+gboolean
+umedpt_trainer_set_up (UmedptTrainer *self, const char *checkpoint,
+    GError **error)
+{
+  UmedptTrainConfig *config = self->config;
+
+  make_arrays (self);
   self->context =
       umedpt_train_context_new (config->device, config->precision, error);
   if (!self->context || !make_model (self, checkpoint, error) ||

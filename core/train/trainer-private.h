@@ -79,6 +79,12 @@ struct _UmedptTrainer
   guint64 n_rounds; /* in all, as far as known */
   UmedptRound last; /* what the last round did */
   double validation_seconds; /* of the last one */
+  double round_seconds; /* mean of the last rounds, for what is left */
+  /* for umedpt_trainer_get_status(), [n_tasks] */
+  const char **names;
+  double *losses, *val_losses;
+  double score;
+  gboolean best;
 
   UmedptRunState state;
 };

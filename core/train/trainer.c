@@ -47,6 +47,9 @@ umedpt_trainer_finalize (GObject *object)
   g_clear_pointer (&self->context, umedpt_context_free);
   g_clear_pointer (&self->log, umedpt_train_log_free);
   g_clear_pointer (&self->config, umedpt_train_config_free);
+  g_free (self->names);
+  g_free (self->losses);
+  g_free (self->val_losses);
   g_free (self->last.losses);
   g_free (self->last.passes);
   g_strfreev (self->command);
@@ -261,18 +264,83 @@ umedpt_trainer_get_model (UmedptTrainer *self)
   return self->model;
 }
 
+/* Seconds to the end: rounds at the speed of the last ones, and validations
+ * as long as the last one. */
+static double
+estimate_left (UmedptTrainer *self)
+{
+  const UmedptTrainConfig *config = self->config;
+  guint64 rounds = self->state.round < self->n_rounds
+      ? self->n_rounds - self->state.round
+      : 0;
+  guint64 epochs = config->epochs > self->state.epoch
+      ? config->epochs - self->state.epoch
+      : 0;
+
+  if (self->round_seconds <= 0)
+    return NAN;
+  if (!config->validate_every)
+    epochs = 0;
+  return (double) rounds * self->round_seconds +
+      (double) (epochs / MAX (config->validate_every, 1)) *
+      self->validation_seconds;
+}
+
+static void
+take_round (UmedptTrainer *self)
+{
+  const double seconds = self->last.seconds;
+
+  self->round_seconds = self->round_seconds > 0
+      ? 0.9 * self->round_seconds + 0.1 * seconds
+      : seconds;
+  for (guint i = 0; i < self->n_tasks; i++)
+    if (self->last.passes[i])
+      self->losses[i] = self->last.losses[i].total / self->last.passes[i];
+}
+
+/**
+ * umedpt_trainer_get_status:
+ * @self: a trainer
+ * @status: (out caller-allocates): where it is
+ *
+ * For the observer's functions, in the thread that trains.
+ *
+ * Since: 0.1
+ */
+void
+umedpt_trainer_get_status (UmedptTrainer *self, UmedptTrainStatus *status)
+{
+  const UmedptRound *last = &self->last;
+
+  g_return_if_fail (UMEDPT_IS_TRAINER (self) && status != NULL);
+  *status = (UmedptTrainStatus){ .round = self->state.round,
+    .n_rounds = self->n_rounds,
+    .epoch = self->state.epoch,
+    .n_epochs = self->config->epochs,
+    .fraction = (double) self->state.pass /
+        (double) umedpt_sampler_plan_get_length (self->plan),
+    .seconds_left = estimate_left (self),
+    .images_per_second =
+        last->seconds > 0 ? (double) last->images / last->seconds : NAN,
+    .rss = umedpt_train_get_rss (),
+    .n_tasks = self->n_tasks,
+    .tasks = self->names,
+    .losses = self->losses,
+    .val_losses = self->val_losses,
+    .score = self->score,
+    .best = self->best };
+}
+
 static void
 tell_progress (UmedptTrainer *self)
 {
-  guint64 length = umedpt_sampler_plan_get_length (self->plan);
-  double left;
+  UmedptTrainStatus status;
 
   if (!self->observer.progress)
     return;
-  left = self->state.round < self->n_rounds
-      ? (double) (self->n_rounds - self->state.round) * self->last.seconds
-      : 0;
-  self->observer.progress ((double) self->state.pass / (double) length, left,
+  umedpt_trainer_get_status (self, &status);
+  self->observer.progress (status.fraction, status.seconds_left,
       self->observer.data);
 }
 
@@ -351,6 +419,10 @@ validate (UmedptTrainer *self, gboolean *best, GCancellable *cancellable,
     double score = compute_score (self, validations);
 
     *best = take_score (self, score);
+    self->score = score;
+    self->best = *best;
+    for (guint i = 0; i < self->n_tasks; i++)
+      self->val_losses[i] = validations[i].metrics ? validations[i].loss : NAN;
     ok = umedpt_trainer_log_validation (self, validations, score, *best, error);
   }
   for (guint i = 0; i < self->n_tasks; i++)
@@ -414,8 +486,10 @@ is_finished (UmedptTrainer *self)
 static gboolean
 train_round (UmedptTrainer *self, GError **error)
 {
-  if (!umedpt_trainer_round (self, error) ||
-      !umedpt_trainer_log_round (self, error))
+  if (!umedpt_trainer_round (self, error))
+    return FALSE;
+  take_round (self);
+  if (!umedpt_trainer_log_round (self, error))
     return FALSE;
   tell_progress (self);
   if (self->config->save_every &&

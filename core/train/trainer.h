@@ -93,12 +93,52 @@ gboolean umedpt_trainer_run (UmedptTrainer *self, GCancellable *cancellable,
 UMEDPT_API
 UmedptModel *umedpt_trainer_get_model (UmedptTrainer *self);
 
+/* Where a run is, for people who wait. Arrays have n_tasks entries and are
+ * valid until the trainer goes on; NaN: not known. */
+typedef struct
+{
+  guint64 round, n_rounds; /* shared steps done, and in all */
+  guint64 epoch, n_epochs;
+  double fraction; /* of the epoch */
+  double seconds_left; /* to the end of the training */
+  double images_per_second;
+  gsize rss; /* bytes */
+  guint n_tasks;
+  const char *const *tasks;
+  const double *losses; /* in the last round */
+  const double *val_losses; /* in the last validation */
+  double score; /* of it: the mean of the losses */
+  gboolean best; /* none was better */
+} UmedptTrainStatus;
+
+UMEDPT_API
+void umedpt_trainer_get_status (UmedptTrainer *self, UmedptTrainStatus *status);
+
 /* Metrics of @task of @model on the given part of its data set, as JSON
  * (umedpt_metrics_to_json() with "loss"). */
 UMEDPT_API
 char *umedpt_evaluate (UmedptModel *model, UmedptTrainTask *task,
     UmedptSplit split, const char *device, UmedptPrecision precision,
     const UmedptTrainObserver *observer, GCancellable *cancellable,
+    GError **error);
+/* What umedpt_evaluate() returned as tables for people. */
+UMEDPT_API
+char *umedpt_evaluation_to_text (const char *json, GError **error);
+/* The metric by which models of this kind of task are compared: name
+ * (transfer full) and value, NaN where it is not defined. */
+UMEDPT_API
+gboolean umedpt_evaluation_get_main (const char *json, char **name,
+    double *value, GError **error);
+
+/* One image of a data set and its vector. FALSE with @error set ends it. */
+typedef gboolean (*UmedptEmbedFunc) (UmedptDataset *dataset, guint index,
+    const gfloat *vector, guint n, gpointer data, GError **error);
+/* The vectors z of all images of @split, as @task brings them to size. The
+ * model need not have the task. */
+UMEDPT_API
+gboolean umedpt_embed_dataset (UmedptModel *model, UmedptTrainTask *task,
+    UmedptSplit split, const char *device, UmedptPrecision precision,
+    UmedptEmbedFunc func, gpointer data, GCancellable *cancellable,
     GError **error);
 
 G_END_DECLS
