@@ -184,6 +184,23 @@ umedpt_dataset_stem (const char *name)
   return g_strndup (name, dot - name);
 }
 
+char *
+umedpt_dataset_find_mask (UmedptDataset *self, const char *folder,
+    const char *suffix, const char *name)
+{
+  static const char *const types[] = { ".png", ".tif", ".tiff" };
+  g_autofree char *stem = umedpt_dataset_stem (name);
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
+    g_autofree char *file = g_strconcat (stem, suffix, types[i], NULL);
+    g_autofree char *mask = umedpt_dataset_join (folder, file);
+
+    if (umedpt_dataset_has (self, mask))
+      return g_steal_pointer (&mask);
+  }
+  return NULL;
+}
+
 void
 umedpt_dataset_warn (UmedptDataset *self, const char *where, const char *format,
     ...)

@@ -50,6 +50,11 @@ GPtrArray *umedpt_dataset_list_folders (UmedptDataset *self,
 /* "a.b.png" → "a.b"; of ".nii.gz" both go. */
 char *umedpt_dataset_stem (const char *name);
 
+/* The mask of image @name (inside its own folder): stem, suffix and one of the
+ * types that masks may have; NULL: there is none. */
+char *umedpt_dataset_find_mask (UmedptDataset *self, const char *folder,
+    const char *suffix, const char *name);
+
 /* Problems that opening survives, and those that it does not: the message
  * begins with the path of @name. */
 void umedpt_dataset_warn (UmedptDataset *self, const char *where,

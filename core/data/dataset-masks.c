@@ -138,24 +138,6 @@ umedpt_mask_map_apply (const UmedptMaskMap *map, UmedptDataset *self,
   return TRUE;
 }
 
-/* The mask of image @name: its stem and suffix, in one of the file types. */
-static char *
-find_mask (UmedptDataset *self, const char *folder, const char *suffix,
-    const char *name)
-{
-  static const char *const types[] = { ".png", ".tif", ".tiff" };
-  g_autofree char *stem = umedpt_dataset_stem (name);
-
-  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
-    g_autofree char *file = g_strconcat (stem, suffix, types[i], NULL);
-    g_autofree char *mask = umedpt_dataset_join (folder, file);
-
-    if (umedpt_dataset_has (self, mask))
-      return g_steal_pointer (&mask);
-  }
-  return NULL;
-}
-
 static gboolean
 open_masks (UmedptDataset *self, GKeyFile *file, const char *group,
     GError **error)
@@ -181,7 +163,8 @@ open_masks (UmedptDataset *self, GKeyFile *file, const char *group,
     return FALSE;
   for (guint i = 0; i < names->len; i++) {
     g_autofree char *name = umedpt_dataset_join (images, names->pdata[i]);
-    char *mask = find_mask (self, masks, suffix, names->pdata[i]);
+    char *mask =
+        umedpt_dataset_find_mask (self, masks, suffix, names->pdata[i]);
 
     if (mask == NULL)
       return umedpt_dataset_fail (self, name, error,

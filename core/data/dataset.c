@@ -18,7 +18,11 @@ static const UmedptDatasetFormat *const formats[] = {
   &umedpt_dataset_imagefolder,
   &umedpt_dataset_csv,
   &umedpt_dataset_masks,
+  &umedpt_dataset_class_masks,
   &umedpt_dataset_coco,
+  &umedpt_dataset_voc,
+  &umedpt_dataset_yolo,
+  &umedpt_dataset_instances,
 };
 
 static const char *const kind_names[UMEDPT_N_TASK_KINDS] = { "classification",
