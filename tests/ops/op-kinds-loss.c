@@ -123,9 +123,9 @@ make_segmentation_loss (const OpRow *row, UmedptDtype dtype, Lcg *lcg,
                   : fill_new (UMEDPT_DTYPE_U8, SHAPE (p[0], p[1], p[2]));
   for (gsize i = 0; i < in->t[1]->n_elements; i++)
     UMEDPT_U8 (in->t[1])
-    [i] = p[6] && i % p[6] == 0 ? 255
-        : p[4]                  ? i % p[3] < p[5] && next_index (lcg, 3) == 0
-                                : next_index (lcg, p[5]);
+  [i] = p[6] && i % p[6] == 0 ? 255
+      : p[4]                  ? i % p[3] < p[5] && next_index (lcg, 3) == 0
+                              : next_index (lcg, p[5]);
 }
 
 static gboolean

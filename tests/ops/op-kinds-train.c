@@ -58,6 +58,34 @@ make_branch_scale (const OpRow *row, gint64 m, Lcg *lcg, OpInputs *in)
   UMEDPT_F32 (in->t[AT_SCALE])[N_SAMPLES (m) / 2] = N_SAMPLES (m) > 1 ? 0 : 2;
 }
 
+static UmedptTensor *
+run_linear_norm (UmedptContext *context, const OpRow *row, UmedptDtype dtype,
+    const OpInputs *in, GError **error)
+{
+  return kind_linear_norm.run (context, row, dtype, in, error);
+}
+
+static UmedptTensor *
+run_mlp_norm (UmedptContext *context, const OpRow *row, UmedptDtype dtype,
+    const OpInputs *in, GError **error)
+{
+  return kind_mlp_norm.run (context, row, dtype, in, error);
+}
+
+static UmedptTensor *
+run_patch_embed (UmedptContext *context, const OpRow *row, UmedptDtype dtype,
+    const OpInputs *in, GError **error)
+{
+  return kind_patch_embed.run (context, row, dtype, in, error);
+}
+
+static UmedptTensor *
+run_patch_merge (UmedptContext *context, const OpRow *row, UmedptDtype dtype,
+    const OpInputs *in, GError **error)
+{
+  return kind_patch_merge.run (context, row, dtype, in, error);
+}
+
 static void
 make_linear_norm_train (const OpRow *row, UmedptDtype dtype, Lcg *lcg,
     OpInputs *in)
@@ -302,6 +330,7 @@ run_group_reduce (UmedptContext *context, const OpRow *row, UmedptDtype dtype,
 #define TRAIN(op, make_inputs) \
   const OpKind kind_##op##_train = { .name = #op "_train", \
     .make = make_inputs, \
+    .run = run_##op, \
     .run_all = run_##op##_train, \
     .flops = flops_##op }
 

@@ -160,7 +160,7 @@ run_linear_norm (UmedptContext *context, const OpRow *row, UmedptDtype dtype,
     const OpInputs *in, GError **error)
 {
   return umedpt_op_linear_norm (context, in->t[0], in->t[1], in->t[2], in->t[3],
-      in->t[4], in->t[5], NULL, EPSILON, error);
+      in->t[4], in->t[5], in->t[AT_SCALE], EPSILON, error);
 }
 
 /* mlp_norm: M, C, hidden, affine */
@@ -182,7 +182,7 @@ run_mlp_norm (UmedptContext *context, const OpRow *row, UmedptDtype dtype,
     const OpInputs *in, GError **error)
 {
   return umedpt_op_mlp_norm (context, in->t[0], in->t[1], in->t[2], in->t[3],
-      in->t[4], in->t[5], in->t[6], NULL, EPSILON, error);
+      in->t[4], in->t[5], in->t[6], in->t[AT_SCALE], EPSILON, error);
 }
 
 static double

@@ -52,7 +52,7 @@ typedef struct
       UmedptDtype dtype, const OpInputs *in, GError **error);
   /* floating point operations of the matrix products; 0: bound by memory */
   double (*flops) (const OpRow *row);
-  /* instead of run, for ops with several outputs or without a checked op; it
+  /* before run, for ops with several outputs or without a checked op; it
    * makes those that are not there yet */
   gboolean (*run_all) (UmedptContext *context, const OpRow *row,
       const OpInputs *in, OpOutputs *out, GError **error);
