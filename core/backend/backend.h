@@ -126,7 +126,8 @@ typedef struct
   UmedptTensor *residual; /* (nullable) f32 [M, N] */
   UmedptTensor *dst; /* f32 [M, N]; may be residual */
   /* (nullable) f32 [samples]: the normed branch is multiplied by the number of
-   * its sample; sample = row / (M / samples). Stochastic depth. */
+   * its sample; sample = row / (M / samples). Stochastic depth. Where it is 0
+   * nothing need be computed: rows of saved_ tensors are 0. */
   UmedptTensor *branch_scale;
   UmedptTensor *saved_product; /* (nullable) f32 [M, N]: src weight^T + bias */
   float epsilon;

@@ -53,15 +53,17 @@ umedpt_ref_linear_norm (UmedptBackend *backend,
   if (!weight)
     return FALSE;
   for (gsize i = 0; i < m; i++) {
+    double scale = umedpt_ref_branch_scale (args->branch_scale, i, m);
+
     umedpt_ref_product (UMEDPT_F32 (src) + i * k, weight, args->bias, n, k,
         row);
     for (gsize j = 0; j < n; j++)
-      umedpt_ref_put (args->saved_product, i * n + j, row[j], FALSE);
+      umedpt_ref_put (args->saved_product, i * n + j, scale ? row[j] : 0,
+          FALSE);
     umedpt_ref_normalise (row, n, args->gamma, args->beta, args->epsilon);
     for (gsize j = 0; j < n; j++)
       umedpt_ref_set (args->dst, i * n + j,
-          row[j] * umedpt_ref_branch_scale (args->branch_scale, i, m) +
-              umedpt_ref_param (args->residual, i * n + j, 0));
+          row[j] * scale + umedpt_ref_param (args->residual, i * n + j, 0));
   }
   return TRUE;
 }
@@ -84,23 +86,26 @@ umedpt_ref_mlp_norm (UmedptBackend *backend, const UmedptMlpNormArgs *args,
   if (!fc2)
     return FALSE;
   for (gsize i = 0; i < m; i++) {
+    double scale = umedpt_ref_branch_scale (args->branch_scale, i, m);
+
     umedpt_ref_product (UMEDPT_F32 (src) + i * c, fc1, args->fc1_bias, hidden,
         c, row);
     for (gsize j = 0; j < hidden; j++) {
-      umedpt_ref_put (args->saved_hidden, i * hidden + j, row[j], FALSE);
+      umedpt_ref_put (args->saved_hidden, i * hidden + j, scale ? row[j] : 0,
+          FALSE);
       middle[j] = umedpt_ref_round ((float) umedpt_ref_activation (row[j],
                                         UMEDPT_ACTIVATION_GELU),
           args->compute);
     }
     umedpt_ref_product (middle, fc2, args->fc2_bias, c, hidden, row);
     for (gsize j = 0; j < c; j++)
-      umedpt_ref_put (args->saved_product, i * c + j, row[j], FALSE);
+      umedpt_ref_put (args->saved_product, i * c + j, scale ? row[j] : 0,
+          FALSE);
     umedpt_ref_normalise (row, c, args->gamma, args->beta, args->epsilon);
     /* src itself, not its rounded form: the residual stream stays f32 */
     for (gsize j = 0; j < c; j++)
       umedpt_ref_set (args->dst, i * c + j,
-          row[j] * umedpt_ref_branch_scale (args->branch_scale, i, m) +
-              UMEDPT_F32 (args->src)[i * c + j]);
+          row[j] * scale + UMEDPT_F32 (args->src)[i * c + j]);
   }
   return TRUE;
 }
