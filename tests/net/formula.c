@@ -43,7 +43,7 @@ value_range (const char *name, const UmedptTensor *tensor, float *centre,
     *width = 0.25f;
   else if (g_str_has_suffix (name, "bias"))
     *width = 0.3f;
-  else if (tensor->n_dims == 1)
+  else if (tensor->n_dims <= 1)
     *centre = 1, *width = 0.5f;
   else
     *width =

@@ -48,8 +48,8 @@ def value_range(name, shape):
         return 0.0, 0.25
     if name.endswith("bias"):
         return 0.0, 0.3
-    if len(shape) == 1:
-        return 1.0, 0.5  # a norm's gain
+    if len(shape) <= 1:
+        return 1.0, 0.5  # a norm's gain, a level's scale
     fan_in = int(np.prod(shape[1:]))
     return 0.0, np.sqrt(3.0 / fan_in)
 

@@ -32,7 +32,7 @@ def save(path, tensors, metadata=None):
     blobs = []
     offset = 0
     for name in sorted(tensors):
-        values = np.ascontiguousarray(tensors[name])
+        values = np.asarray(tensors[name], order="C")
         blob = values.tobytes()
         header[name] = {
             "dtype": NAMES[values.dtype],
