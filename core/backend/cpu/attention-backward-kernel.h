@@ -10,7 +10,7 @@
  *   W_ij  = dS_ij / (|q_i| |k_j|)
  *   G_i   = sum_j W_ij k_j,   H_j = sum_i W_ij q_i
  *   dq_i  = scale (G_i - q_i (q_i . G_i) / |q_i|^2), dk_j alike from H_j
- *   dscale = sum_i q_i . G_i
+ *   dscale = sum_ij W_ij (q_i . k_j)
  *
  * (Dao et al. 2022, arXiv:2205.14135, appendix B.4, with the derivative of
  * x / |x| added.) W holds both norms, so that the products take q and k as
@@ -72,10 +72,11 @@ multiply_values (const Backward *b, gint64 i, gboolean half, const float *e,
     mean[r] = vf_sum (sum[r]) * inverse[r];
 }
 
-/* One vector of row @i: P from e, W from dO . v; adds dS to the bias's. */
-ALWAYS_INLINE void
+/* One vector of row @i: P from e, W from dO . v; adds dS to the bias's, and
+ * returns the scale's. */
+ALWAYS_INLINE vf
 differentiate (const Backward *b, gint64 i, gint64 j, float inverse, float mean,
-    vf *e, vf *dp)
+    vf *e, vf *dp, vf product)
 {
   const gint64 L = b->diff->head.tokens;
   float *bias = b->diff->diff_bias + i * L + j;
@@ -86,11 +87,12 @@ differentiate (const Backward *b, gint64 i, gint64 j, float inverse, float mean,
   *e = p;
   *dp =
       ds * vf_set (b->logits.query_norm[i]) * vf_load (b->logits.key_norm + j);
+  return *dp * product;
 }
 
-/* out = x . acc; acc becomes scale (acc - x (x . acc) / |x|^2). Below eps the
- * norm is a constant. */
-ALWAYS_INLINE float
+/* acc becomes scale (acc - x (x . acc) / |x|^2). Below eps the norm is a
+ * constant. */
+ALWAYS_INLINE void
 project (vf acc[VALUE_VECTORS], const vf x[VALUE_VECTORS], float inverse_norm,
     float scale)
 {
@@ -105,7 +107,6 @@ project (vf acc[VALUE_VECTORS], const vf x[VALUE_VECTORS], float inverse_norm,
   UNROLL (8)
   for (int c = 0; c < VALUE_VECTORS; c++)
     acc[c] = (acc[c] - x[c] * vf_set (dot * square)) * vf_set (scale);
-  return dot;
 }
 
 ALWAYS_INLINE void
@@ -140,13 +141,10 @@ finish_normalised (const Backward *b, gint64 i, int part, gboolean half,
   UNROLL (8)
   for (int r = 0; r < OUT_ROWS; r++) {
     vf x[VALUE_VECTORS];
-    float dot;
     if (!b->diff->diff_qkv[i + r])
       continue;
     load_row (head->rows[i + r], offset, half, x);
-    dot = project (acc[r], x, norm[i + r], head->scale);
-    if (part == 0)
-      b->diff->diff_scale += dot;
+    project (acc[r], x, norm[i + r], head->scale);
     store_row (b->diff->diff_qkv[i + r], offset, half, acc[r]);
   }
 }
@@ -209,27 +207,32 @@ gather_rows (const void *const *rows, gint64 L, gint64 offset, float *dst)
   return dst;
 }
 
-/* P and W of 4 queries from @i, in place: @p holds e, @w dO . v. */
-static inline void
-differentiate_f32 (const Backward *b, gint64 i, float *p, float *w)
+/* P and W of 4 queries from @i, in place: @p holds e, @w dO . v; @raw [4][L] is
+ * scratch. Returns the scale's gradient. */
+static inline float
+differentiate_f32 (const Backward *b, gint64 i, float *p, float *w, float *raw)
 {
   const gint64 L = b->diff->head.tokens;
   float inverse[4], mean[4];
+  vf sum = { 0 };
 
   if (!has_output (b, i, 4)) {
     memset (p, 0, 4 * L * sizeof *p);
     memset (w, 0, 4 * L * sizeof *w);
-    return;
+    return 0;
   }
-  make_probabilities (&b->logits, i, FALSE, FALSE, p, inverse);
+  make_probabilities (&b->logits, i, FALSE, FALSE, p, inverse, raw);
   multiply_values (b, i, FALSE, p, inverse, w, mean);
   for (int r = 0; r < 4; r++)
     for (gint64 j = r * L; j < (r + 1) * L; j += LANES) {
       vf e = vf_load (p + j), dp = vf_load (w + j);
-      differentiate (b, i + r, j - r * L, inverse[r], mean[r], &e, &dp);
+      sum = sum +
+          differentiate (b, i + r, j - r * L, inverse[r], mean[r], &e, &dp,
+              vf_load (raw + j));
       vf_store (p + j, e);
       vf_store (w + j, dp);
     }
+  return vf_sum (sum);
 }
 
 static void
@@ -246,7 +249,8 @@ attention_backward_f32 (UmedptAttentionDiff *diff)
   vf acc[OUT_ROWS][VALUE_VECTORS];
 
   for (gint64 i = 0; i < L; i += 4)
-    differentiate_f32 (&b, i, p + i * L, w + i * L);
+    diff->diff_scale += differentiate_f32 (&b, i, p + i * L, w + i * L,
+        rest + 3 * HEAD_DIM * L);
   for (gint64 i = 0; i < L; i += OUT_ROWS) {
     weigh_rows (w + i * L, 1, L, k, L, acc);
     finish_normalised (&b, i, 0, FALSE, acc);
@@ -288,14 +292,15 @@ weigh_pairs (const gint32 *a, gint64 next, gint64 step, const gint32 *b,
 }
 
 /* P and W in pairs of queries, [L / 2][L] words, and W in pairs of keys,
- * [L][L / 2]; rows of e and dO . v. */
+ * [L][L / 2]; rows of e, dO . v and q . k. */
 typedef struct
 {
   gint32 *p, *w, *w_rows;
-  float *e, *dp; /* [4][L] */
+  float *e, *dp, *raw; /* [4][L] */
 } PairBuffers;
 
-static inline void
+/* As differentiate_f32. */
+static inline float
 differentiate_bf16 (const Backward *b, gint64 i, const PairBuffers *to)
 {
   const gint64 L = b->diff->head.tokens;
@@ -303,14 +308,15 @@ differentiate_bf16 (const Backward *b, gint64 i, const PairBuffers *to)
       _mm512_set_epi16 (31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9,
           24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   float inverse[4], mean[4];
+  vf sum = { 0 };
 
   if (!has_output (b, i, 4)) {
     memset (to->p + i / 2 * L, 0, 2 * L * sizeof *to->p);
     memset (to->w + i / 2 * L, 0, 2 * L * sizeof *to->w);
     memset (to->w_rows + i * L / 2, 0, 2 * L * sizeof *to->w);
-    return;
+    return 0;
   }
-  make_probabilities (&b->logits, i, TRUE, FALSE, to->e, inverse);
+  make_probabilities (&b->logits, i, TRUE, FALSE, to->e, inverse, to->raw);
   multiply_values (b, i, TRUE, to->e, inverse, to->dp, mean);
   for (int r = 0; r < 4; r += 2)
     for (gint64 j = 0; j < L; j += LANES) {
@@ -319,13 +325,18 @@ differentiate_bf16 (const Backward *b, gint64 i, const PairBuffers *to)
       vf e0 = vf_load (to->e + r * L + j), dp0 = vf_load (to->dp + r * L + j);
       vf e1 = vf_load (to->e + (r + 1) * L + j);
       vf dp1 = vf_load (to->dp + (r + 1) * L + j);
-      differentiate (b, i + r, j, inverse[r], mean[r], &e0, &dp0);
-      differentiate (b, i + r + 1, j, inverse[r + 1], mean[r + 1], &e1, &dp1);
+      sum = sum +
+          differentiate (b, i + r, j, inverse[r], mean[r], &e0, &dp0,
+              vf_load (to->raw + r * L + j));
+      sum = sum +
+          differentiate (b, i + r + 1, j, inverse[r + 1], mean[r + 1], &e1,
+              &dp1, vf_load (to->raw + (r + 1) * L + j));
       _mm512_storeu_si512 (to->p + at, make_pairs (e0, e1, interleave));
       _mm512_storeu_si512 (to->w + at, make_pairs (dp0, dp1, interleave));
       vf_store_bf16 (rows, dp0);
       vf_store_bf16 (rows + L, dp1);
     }
+  return vf_sum (sum);
 }
 
 static void
@@ -336,15 +347,16 @@ attention_backward_bf16 (UmedptAttentionDiff *diff)
   const Backward b = begin_backward (diff, TRUE);
   gint32 *p = (gint32 *) b.free, *q = p + 3 * L * L / 2, *k = q + 16 * L;
   gint32 *g = k + 16 * L;
-  const PairBuffers to = { p, p + L * L / 2, p + L * L, (float *) (g + 16 * L),
-    (float *) (g + 20 * L) };
+  float *rows = (float *) (g + 16 * L);
+  const PairBuffers to = { p, p + L * L / 2, p + L * L, rows, rows + 4 * L,
+    rows + 8 * L };
   vf acc[OUT_ROWS][VALUE_VECTORS];
 
   pack_pairs (head->rows, L, 0, q);
   pack_pairs (head->rows, L, head->channels, k);
   pack_pairs (diff->diff_dst, L, 0, g);
   for (gint64 i = 0; i < L; i += 4)
-    differentiate_bf16 (&b, i, &to);
+    diff->diff_scale += differentiate_bf16 (&b, i, &to);
   for (gint64 i = 0; i < L; i += OUT_ROWS) {
     weigh_pairs (to.w_rows + i * L / 2, 1, L / 2, k, L / 2, acc);
     finish_normalised (&b, i, 0, TRUE, acc);

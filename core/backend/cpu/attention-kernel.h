@@ -61,7 +61,7 @@ attention_f32 (const UmedptAttentionHead *head)
       continue;
     for (int r = 0; r < ROWS; r += 4)
       make_probabilities (&products, i + r, FALSE, FALSE, p + r * L,
-          inverse + r);
+          inverse + r, NULL);
     for (int r = 0; r < ROWS; r += VALUE_ROWS)
       weigh_values_f32 (head, p + r * L, inverse + r, i + r);
   }
@@ -111,7 +111,8 @@ attention_bf16 (const UmedptAttentionHead *head)
     if (!block_is_wanted (head, i))
       continue;
     for (int r = 0; r < ROWS; r += 4)
-      make_probabilities (&products, i + r, TRUE, TRUE, p + r * L, inverse + r);
+      make_probabilities (&products, i + r, TRUE, TRUE, p + r * L, inverse + r,
+          NULL);
     weigh_values_bf16 (head, values, (const gint32 *) p, inverse, i);
   }
 }

@@ -180,10 +180,11 @@ store_probabilities (vf x[TILE_VECTORS], gboolean half, float *dst, gint64 j)
 }
 
 /* exp (logit - bound) of 4 rows into dst [4][L] (floats; with @narrow bf16 in
- * the first half of each row's place); 1 / sum of each row into @inverse. */
+ * the first half of each row's place); 1 / sum of each row into @inverse. @raw
+ * [4][L] (may be NULL) gets the products q . k. */
 ALWAYS_INLINE void
 make_probabilities (const Products *p, gint64 i, gboolean half, gboolean narrow,
-    float *dst, float *inverse)
+    float *dst, float *inverse, float *raw)
 {
   const gint64 L = p->head->tokens;
   float bounds[4] = { p->head->bound, p->head->bound, p->head->bound,
@@ -200,6 +201,8 @@ make_probabilities (const Products *p, gint64 i, gboolean half, gboolean narrow,
       UNROLL (4)
       for (int c = 0; c < TILE_VECTORS; c++) {
         vf x = finish_logits (p, i + r, j + c * LANES, acc[r][c]);
+        if (raw)
+          vf_store (raw + r * L + j + c * LANES, acc[r][c]);
         acc[r][c] = vf_exp_below (x - vf_set (bounds[r]), half);
         sum[r] = sum[r] + acc[r][c];
       }
