@@ -272,11 +272,11 @@ run_square_sum (UmedptContext *context, const OpRow *row, const OpInputs *in,
     .run_all = run_##op, \
     .left_to_ref = has_no_cpu_kernel }
 
-KIND (cross_entropy, make_cross_entropy, TRUE);
-KIND (binary_cross_entropy, make_binary_cross_entropy, TRUE);
-KIND (squared_error, make_squared_error, TRUE);
-KIND (segmentation_loss, make_segmentation_loss, TRUE);
-KIND (detection_loss, make_detection_loss, TRUE);
+KIND (cross_entropy, make_cross_entropy, FALSE);
+KIND (binary_cross_entropy, make_binary_cross_entropy, FALSE);
+KIND (squared_error, make_squared_error, FALSE);
+KIND (segmentation_loss, make_segmentation_loss, FALSE);
+KIND (detection_loss, make_detection_loss, FALSE);
 KIND (adamw, make_step, TRUE);
 KIND (sgd, make_step, TRUE);
 KIND (square_sum, make_square_sum, TRUE);

@@ -64,9 +64,9 @@ const OpRow op_rows[] = {
 
   /* N, H, W, C, affine, groups */
   { &kind_group_norm, "one", { 1, 1, 1, 1, 1, 1 }, F32, 1e-6, 0, 1, 0 },
-  { &kind_group_norm, "odd", { 2, 3, 5, 21, 1, 7 }, F32, 5e-6, 0, 1, 0, TRUE },
-  { &kind_group_norm, "instance", { 2, 5, 3, 19, 0, 19 }, F32, 5e-6, 0, 1, 0, TRUE },
-  { &kind_group_norm, "constant", { 1, 4, 4, 32, 1, 4 }, F32, 1e-5, 0, 0, 3, TRUE },
+  { &kind_group_norm, "odd", { 2, 3, 5, 21, 1, 7 }, F32, 5e-6, 0, 1, 0 },
+  { &kind_group_norm, "instance", { 2, 5, 3, 19, 0, 19 }, F32, 5e-6, 0, 1, 0 },
+  { &kind_group_norm, "constant", { 1, 4, 4, 32, 1, 4 }, F32, 1e-5, 0, 0, 3 },
   { &kind_group_norm, "far-off", { 1, 7, 7, 32, 1, 1 }, F32, 1e-4, 0, 1, 1000 },
   { &kind_group_norm, "squeezer", { 2, 8, 8, 768, 1, 1 }, F32, 5e-6, 0, 1, 0 },
   { &kind_group_norm, "pooled", { 2, 1, 1, 768, 1, 1 }, F32, 5e-6, 0, 1, 0 },
@@ -126,9 +126,9 @@ const OpRow op_rows[] = {
   { &kind_patch_merge, "tiny-3", { 1, 14, 14, 384, 1 }, PRODUCTS, 1e-5, 3e-3, 1, 0 },
 
   /* window, heads, hidden */
-  { &kind_position_bias, "one", { 1, 1, 1 }, F32, 5e-6, 0, 1, 0, TRUE },
-  { &kind_position_bias, "odd", { 7, 3, 33 }, F32, 5e-6, 0, 1, 0, TRUE },
-  { &kind_position_bias, "swin-4", { 8, 24, 512 }, F32, 5e-6, 0, 1, 0, TRUE },
+  { &kind_position_bias, "one", { 1, 1, 1 }, F32, 5e-6, 0, 1, 0 },
+  { &kind_position_bias, "odd", { 7, 3, 33 }, F32, 5e-6, 0, 1, 0 },
+  { &kind_position_bias, "swin-4", { 8, 24, 512 }, F32, 5e-6, 0, 1, 0 },
 
   /* N, H, W, heads, head dimension, window, shift, scale */
   { &kind_window_attention, "pixel", { 1, 1, 1, 1, 32, 8, 4, 10 }, MAPS, 3e-6, 6e-3, 1, 0 },
