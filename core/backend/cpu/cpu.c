@@ -162,6 +162,11 @@ UmedptBackend *umedpt_backend_cpu (void)
     backend->patch_merge = umedpt_cpu_patch_merge;
     backend->window_attention = umedpt_cpu_window_attention;
     backend->conv2d = umedpt_cpu_conv2d;
+    backend->linear_backward = umedpt_cpu_linear_backward;
+    backend->linear_norm_backward = umedpt_cpu_linear_norm_backward;
+    backend->mlp_norm_backward = umedpt_cpu_mlp_norm_backward;
+    backend->patch_embed_backward = umedpt_cpu_patch_embed_backward;
+    backend->patch_merge_backward = umedpt_cpu_patch_merge_backward;
     backend->adamw = umedpt_cpu_adamw;
     backend->sgd = umedpt_cpu_sgd;
     backend->square_sum = umedpt_cpu_square_sum;

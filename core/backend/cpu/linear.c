@@ -69,30 +69,6 @@ finish_run (const UmedptNormTail *tail, const float *gamma, const float *beta,
       tail->dst + begin * C);
 }
 
-/* A branch's factor is multiplied into gamma and beta; @scaled [2, C] is for
- * those. */
-static void
-finish_rows (const LinearJob *job, const float *src, gint64 begin, gint64 n,
-    gint64 C, float *scaled)
-{
-  const UmedptNormTail *tail = &job->tail;
-  float scale;
-
-  for (gint64 i = 0, run; i < n; i += run) {
-    run = umedpt_branch_run (&job->branch, begin + i, n - i, &scale);
-    if (scale == 1) {
-      finish_run (tail, tail->gamma, tail->beta, src + i * C, begin + i, run,
-          C);
-      continue;
-    }
-    for (gint64 c = 0; c < C; c++) {
-      scaled[c] = tail->gamma ? scale * tail->gamma[c] : scale;
-      scaled[C + c] = tail->beta ? scale * tail->beta[c] : 0;
-    }
-    finish_run (tail, scaled, scaled + C, src + i * C, begin + i, run, C);
-  }
-}
-
 /* Rows whose branch is switched off: only the residual is left. What the
  * backward pass would read is made 0. */
 static void
@@ -110,6 +86,34 @@ skip_rows (const LinearJob *job, gint64 begin, gint64 n, gint64 C)
   if (job->saved_hidden)
     memset (umedpt_row (job->saved_hidden, begin, job->map.N), 0,
         n * job->map.N * umedpt_dtype_size (job->compute));
+}
+
+/* A branch's factor is multiplied into gamma and beta; @scaled [2, C] is for
+ * those. */
+static void
+finish_rows (const LinearJob *job, const float *src, gint64 begin, gint64 n,
+    gint64 C, float *scaled)
+{
+  const UmedptNormTail *tail = &job->tail;
+  float scale;
+
+  for (gint64 i = 0, run; i < n; i += run) {
+    run = umedpt_branch_run (&job->branch, begin + i, n - i, &scale);
+    if (scale == 0) {
+      skip_rows (job, begin + i, run, C);
+      continue;
+    }
+    if (scale == 1) {
+      finish_run (tail, tail->gamma, tail->beta, src + i * C, begin + i, run,
+          C);
+      continue;
+    }
+    for (gint64 c = 0; c < C; c++) {
+      scaled[c] = tail->gamma ? scale * tail->gamma[c] : scale;
+      scaled[C + c] = tail->beta ? scale * tail->beta[c] : 0;
+    }
+    finish_run (tail, scaled, scaled + C, src + i * C, begin + i, run, C);
+  }
 }
 
 /* oneDNN writes bf16 only from bf16 operands; a bf16 result of an f32 product
