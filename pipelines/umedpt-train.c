@@ -1,209 +1,85 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * umedpt-train: makes models. One verb so far, "init", which writes a model
- * with initial values; training comes with the other verbs.
+ * umedpt-train: makes models. Each command has a file of its own,
+ * train-COMMAND.c; here is the table of them.
  */
-#include <umedpt.h>
+#include "train.h"
 
-#include "program.h"
+#include <string.h>
 
-static struct
+static const struct
 {
-  char *arch, *output, *norm, *pool_order;
-  gint64 seed;
-  double mpp;
-  gint input_size;
-  gboolean force;
-} options = { .seed = 1 };
-
-static const GOptionEntry init_entries[] = {
-  { "arch", 'a', 0, G_OPTION_ARG_STRING, &options.arch,
-      "architecture: swinv2-nano, -tiny, -small, -base or -large", "NAME" },
-  { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
-      "model file to write", "FILE" },
-  { "seed", 's', 0, G_OPTION_ARG_INT64, &options.seed,
-      "seed of the initial values (1); the same seed, the same file", "N" },
-  { "mpp", 'm', 0, G_OPTION_ARG_DOUBLE, &options.mpp,
-      "micrometres per pixel of the images it is for (unknown)", "X" },
-  { "input-size", 'i', 0, G_OPTION_ARG_INT, &options.input_size,
-      "width and height of its images in pixels (256)", "N" },
-  { "norm", 'n', 0, G_OPTION_ARG_STRING, &options.norm,
-      "norms: affinelayernorm (default), layernorm, instancenorm, nonorm",
-      "POLICY" },
-  { "pool-order", 'p', 0, G_OPTION_ARG_STRING, &options.pool_order,
-      "squeezer pools before its norm (default: as releases 1.0.2 to 1.0.4) or "
-      "after it (the paper, and 1.6)",
-      "before|after" },
-  { "force", 'f', 0, G_OPTION_ARG_NONE, &options.force,
-      "replace FILE if it exists", NULL },
-  { NULL },
+  const char *name;
+  int (*run) (char **args);
+  const char *summary;
+} commands[] = {
+  { "init", train_init, "writes a model with initial values" },
+  { "check", train_check,
+      "looks for what is wrong with a configuration and its data" },
+  { "run", train_run, "trains as a configuration says" },
+  { "resume", train_resume, "continues a run that was stopped" },
+  { "eval", train_eval, "computes metrics of a model" },
+  { "adapt", train_adapt, "trains a new task on a trained model" },
+  { "efficiency", train_efficiency,
+      "measures how few images a new task needs" },
+  { "embed", train_embed, "writes the image vectors of a data set" },
 };
 
-static const char usage[] =
-    "Usage:\n"
-    "  umedpt-train COMMAND [OPTION…]\n"
-    "\n"
-    "Makes models of UMedPT in C.\n"
-    "\n"
-    "Commands:\n"
-    "  init    writes a model with initial values\n"
-    "\n"
-    "umedpt-train COMMAND --help tells more about a command;\n"
-    "umedpt-train --version prints the version.\n"
-    "\n"
-    "Research software, not a medical device.\n";
+char **train_command_line;
 
-/* What the options say; NULL with @error set. */
-static UmedptDescription *
-make_description (GError **error)
+static void
+print_usage (void)
 {
-  g_autoptr (UmedptDescription) description =
-      umedpt_description_new (options.arch, error);
-  g_autoptr (UmedptDescription) checked = NULL;
-  g_autofree char *json = NULL;
-
-  if (!description)
-    return NULL;
-  if (options.norm &&
-      !umedpt_norm_policy_parse (options.norm, &description->encoder_norm,
-          error))
-    return NULL;
-  description->squeezer_norm = description->encoder_norm;
-  if (options.pool_order &&
-      !umedpt_pool_order_parse (options.pool_order, &description->pool_order,
-          error))
-    return NULL;
-  if (options.input_size)
-    description->input_width = description->input_height = options.input_size;
-  description->mpp = options.mpp;
-  description->source =
-      g_strdup_printf ("random initial values, seed %" G_GINT64_FORMAT,
-          options.seed);
-  /* What could not be read back must not be written. */
-  json = umedpt_description_to_json (description);
-  checked = umedpt_description_new_from_json (json, -1, error);
-  return checked ? g_steal_pointer (&description) : NULL;
-}
-
-/* Whether the numbers can be right; else complains and returns FALSE. */
-static gboolean
-check_numbers (void)
-{
-  if (options.seed < 0) {
-    program_complain (PROGRAM_USAGE,
-        "--seed is %" G_GINT64_FORMAT "; it must not be negative",
-        options.seed);
-    return FALSE;
-  }
-  /* written so that NaN fails */
-  if (!(options.mpp >= 0 && options.mpp <= 1000)) {
-    program_complain (PROGRAM_USAGE,
-        "--mpp is %g; expected micrometres per pixel, above 0 and up to 1000, "
-        "as 0.5",
-        options.mpp);
-    return FALSE;
-  }
-  if (options.input_size &&
-      (options.input_size < 32 || options.input_size > 4096)) {
-    program_complain (PROGRAM_USAGE,
-        "--input-size is %d; expected 32 to 4096 pixels", options.input_size);
-    return FALSE;
-  }
-  return TRUE;
-}
-
-static int
-write_model (const UmedptDescription *description)
-{
-  g_autoptr (UmedptModel) model = NULL;
-  g_autoptr (GError) error = NULL;
-
-  if (!options.force && g_file_test (options.output, G_FILE_TEST_EXISTS))
-    return program_complain (PROGRAM_FAILED,
-        "'%s' exists already. Choose another name, or give --force to replace "
-        "it.",
-        options.output);
-  model = umedpt_model_new_initialised (description, (guint64) options.seed,
-      &error);
-  if (!model || !umedpt_model_save (model, options.output, &error))
-    return program_complain (PROGRAM_FAILED, "%s", error->message);
-  g_print ("%s: %s, %.1f million parameters, hash %.12s…\n", options.output,
-      description->arch, umedpt_model_get_n_parameters (model) / 1e6,
-      umedpt_model_get_hash (model));
-  return program_end ();
-}
-
-/* Parses the rest of the command line; FALSE after a complaint. */
-static gboolean
-parse_init (char **args)
-{
-  g_autoptr (GOptionContext) context =
-      g_option_context_new ("- write a model with initial values");
-  g_autoptr (GError) error = NULL;
-  g_auto (GStrv) rest = g_strdupv (args);
-
-  g_option_context_add_main_entries (context, init_entries, NULL);
-  g_option_context_set_description (context,
-      "Example:\n"
-      "  umedpt-train init --arch swinv2-tiny --seed 1 --mpp 0.5 -o "
-      "tiny.safetensors\n"
+  g_print (
+      "Usage:\n"
+      "  umedpt-train COMMAND [OPTION…]\n"
       "\n"
-      "The values are random: the model must be trained before its results "
-      "mean\nanything.\n");
-  g_set_prgname ("umedpt-train init"); /* for the usage line */
-  if (!g_option_context_parse_strv (context, &rest, &error)) {
-    g_set_prgname ("umedpt-train");
-    program_complain (PROGRAM_USAGE, "%s", error->message);
-    return FALSE;
-  }
-  g_set_prgname ("umedpt-train");
-  if (rest[1]) {
-    program_complain (PROGRAM_USAGE, "'%s' is not expected after init",
-        rest[1]);
-    return FALSE;
-  }
-  return TRUE;
+      "Makes models of UMedPT in C: one shared model, trained on many data sets.\n"
+      "\n"
+      "Commands:\n");
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    g_print ("  %-11s %s\n", commands[i].name, commands[i].summary);
+  g_print ("\n"
+           "umedpt-train COMMAND --help tells more about a command;\n"
+           "umedpt-train check --keys lists what a configuration may say;\n"
+           "umedpt-train --version prints the version.\n"
+           "\n"
+           "Research software, not a medical device.\n");
 }
 
-static int
-run_init (char **args)
+static char *
+list_commands (void)
 {
-  g_autoptr (UmedptDescription) description = NULL;
-  g_autoptr (GError) error = NULL;
+  GString *text = g_string_new (NULL);
 
-  if (!parse_init (args))
-    return PROGRAM_USAGE;
-  if (!options.arch || !options.output)
-    return program_complain (PROGRAM_USAGE, "init needs %s",
-        options.arch ? "--output FILE" : "--arch NAME, as swinv2-tiny");
-  if (!check_numbers ())
-    return PROGRAM_USAGE;
-  description = make_description (&error);
-  if (!description)
-    return program_complain (PROGRAM_USAGE, "%s", error->message);
-  return write_model (description);
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    g_string_append_printf (text, "%s%s", i ? ", " : "", commands[i].name);
+  return g_string_free (text, FALSE);
 }
 
 int
 main (int argc, char **argv)
 {
   g_auto (GStrv) args = g_strdupv (argv);
+  g_autofree char *names = list_commands ();
 
   program_begin ("umedpt-train");
+  train_command_line = argv;
   if (argc < 2)
     return program_complain (PROGRAM_USAGE,
-        "a command is missing; there is init");
+        "a command is missing; there are %s", names);
   if (g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h") ||
       g_str_equal (argv[1], "help")) {
-    g_print ("%s", usage);
+    print_usage ();
     return program_end ();
   }
   if (g_str_equal (argv[1], "--version")) {
     g_print ("umedpt-train %s\n", umedpt_get_version ());
     return program_end ();
   }
-  if (g_str_equal (argv[1], "init"))
-    return run_init (args + 1);
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    if (strcmp (argv[1], commands[i].name) == 0)
+      return commands[i].run (args + 1);
   return program_complain (PROGRAM_USAGE,
-      "there is no command '%s'; there is init", argv[1]);
+      "there is no command '%s'; there are %s", argv[1], names);
 }
