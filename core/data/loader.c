@@ -80,6 +80,15 @@ advance (UmedptLoader *self, guint64 *epoch, guint *number)
   }
 }
 
+static void
+set_groups (const Slot *slot)
+{
+  const gint32 *cases = (const gint32 *) slot->order->cases->data;
+
+  memcpy (umedpt_tensor_get_data_writable (slot->batch->groups),
+      cases + slot->first, slot->n * sizeof (gint32));
+}
+
 /* The first batch not yet in the queue enters it. */
 static Slot *
 open_slot (UmedptLoader *self)
@@ -104,6 +113,8 @@ open_slot (UmedptLoader *self)
       umedpt_batch_new (&self->shape, slot->n, n_groups, &slot->error);
   if (!slot->batch)
     slot->claimed = slot->done = slot->n;
+  else if (n_groups > 0)
+    set_groups (slot);
   g_queue_push_tail (&self->slots, slot);
   advance (self, &self->open_epoch, &self->open_number);
   if (self->open_number == 0)
