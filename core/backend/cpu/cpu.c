@@ -167,6 +167,7 @@ UmedptBackend *umedpt_backend_cpu (void)
     backend->mlp_norm_backward = umedpt_cpu_mlp_norm_backward;
     backend->patch_embed_backward = umedpt_cpu_patch_embed_backward;
     backend->patch_merge_backward = umedpt_cpu_patch_merge_backward;
+    backend->conv2d_backward = umedpt_cpu_conv2d_backward;
     backend->adamw = umedpt_cpu_adamw;
     backend->sgd = umedpt_cpu_sgd;
     backend->square_sum = umedpt_cpu_square_sum;

@@ -72,8 +72,8 @@ umedpt_group_sums_clear (UmedptGroupSums *sums)
 }
 
 /* The groups' sums end in the first group's place. */
-static void
-add_groups (UmedptGroupSums *sums)
+void
+umedpt_group_sums_finish (UmedptGroupSums *sums)
 {
   const UmedptRowKernels *kernels = umedpt_row_kernels_get ();
   float *first = UMEDPT_F32 (sums->groups);
@@ -97,7 +97,7 @@ gradient_chunk (gpointer data, guint worker, guint chunk)
   for (; chunk >= count_blocks (g); g++) {
     chunk -= count_blocks (g);
     if (g + 1 == job->gradients + job->n_gradients) {
-      add_groups (job->sums);
+      umedpt_group_sums_finish (job->sums);
       return;
     }
   }

@@ -39,6 +39,8 @@ typedef struct
 
 gboolean umedpt_group_sums_init (UmedptGroupSums *sums, gint64 rows,
     gint64 width, GError **error);
+/* Adds the groups' sums to where their parts belong. */
+void umedpt_group_sums_finish (UmedptGroupSums *sums);
 void umedpt_group_sums_clear (UmedptGroupSums *sums);
 
 static inline float *
