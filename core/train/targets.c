@@ -35,10 +35,13 @@ typedef struct
   float *areas; /* [height, width]: of the box so far */
 } Level;
 
-/* The part of @box that is in the image; FALSE: nothing is. */
+/* The part of @box that is in the image; FALSE: nothing is, or it is no box
+ * (also of NaN). */
 static gboolean
 clip (UmedptBox *box, gint width, gint height)
 {
+  if (!(box->x2 > box->x1 && box->y2 > box->y1))
+    return FALSE;
   box->x1 = MAX (box->x1, 0);
   box->y1 = MAX (box->y1, 0);
   box->x2 = MIN (box->x2, (float) width);
