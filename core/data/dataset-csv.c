@@ -268,10 +268,10 @@ add_row (Table *table, UmedptDataset *self, const UmedptCsvRow *row,
 
 static gboolean
 load_table (Table *table, UmedptDataset *self, GKeyFile *file,
-    const char *group, GError **error)
+    const char *group, const char *key, GError **error)
 {
-  g_autofree char *name = umedpt_dataset_find_place (self, file, group,
-      "annotations", "labels.csv", FALSE, error);
+  g_autofree char *name = umedpt_dataset_find_place (self, file, group, key,
+      "labels.csv", FALSE, error);
   g_autofree char *path = NULL;
 
   if (name == NULL)
@@ -285,16 +285,16 @@ load_table (Table *table, UmedptDataset *self, GKeyFile *file,
   return table->images != NULL && find_file_column (table, file, group, error);
 }
 
-static gboolean
-open_csv (UmedptDataset *self, GKeyFile *file, const char *group,
-    GError **error)
+gboolean
+umedpt_dataset_open_table (UmedptDataset *self, GKeyFile *file,
+    const char *group, const char *key, GError **error)
 {
   g_auto (Table) table = { 0 };
   g_autoptr (GHashTable) seen =
       g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   self->record_free = umedpt_item_free;
-  if (!load_table (&table, self, file, group, error))
+  if (!load_table (&table, self, file, group, key, error))
     return FALSE;
   table.case_id = umedpt_csv_find_column (table.csv, "case");
   if (g_key_file_has_key (file, group, "case-column", NULL)) {
@@ -316,6 +316,13 @@ open_csv (UmedptDataset *self, GKeyFile *file, const char *group,
       return FALSE;
   }
   return TRUE;
+}
+
+static gboolean
+open_csv (UmedptDataset *self, GKeyFile *file, const char *group,
+    GError **error)
+{
+  return umedpt_dataset_open_table (self, file, group, "annotations", error);
 }
 
 const UmedptDatasetFormat umedpt_dataset_csv = {

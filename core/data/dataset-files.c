@@ -37,6 +37,8 @@ umedpt_dataset_name_is_inside (const char *name)
 char *
 umedpt_dataset_path (UmedptDataset *self, const char *name)
 {
+  if (g_path_is_absolute (name)) /* only from the configuration */
+    return g_strdup (name);
   return g_build_filename (self->root, name, NULL);
 }
 

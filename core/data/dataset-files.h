@@ -99,6 +99,9 @@ gint umedpt_item_get_class (UmedptDataset *self, const UmedptItem *item);
  * images of no or several classes are left out, with a warning. */
 void umedpt_dataset_add_item (UmedptDataset *self, const char *name,
     UmedptItem *item);
+/* Value, labels and weights. */
+void umedpt_item_fill (UmedptDataset *self, const UmedptItem *item,
+    UmedptSample *sample);
 UmedptSample *umedpt_item_read (UmedptDataset *self, const UmedptRecord *record,
     GError **error);
 /* The image of a record as a sample, without annotation. */
@@ -119,6 +122,16 @@ gboolean umedpt_mask_map_init (UmedptMaskMap *map, UmedptDataset *self,
 gboolean umedpt_mask_map_apply (const UmedptMaskMap *map, UmedptDataset *self,
     const gfloat *values, UmedptSample *sample, const char *where,
     GError **error);
+
+/* Image and mask of a record whose data is the mask's name and whose data set's
+ * state is a map. */
+UmedptSample *umedpt_mask_read (UmedptDataset *self, const UmedptRecord *record,
+    GError **error);
+
+/* Tables, dataset-csv.c: a record with an item per row of the table that @key
+ * names. */
+gboolean umedpt_dataset_open_table (UmedptDataset *self, GKeyFile *file,
+    const char *group, const char *key, GError **error);
 
 /* Parts, dataset-split.c and dataset-subset.c. */
 GPtrArray *umedpt_dataset_draw_cases (UmedptDataset *self,

@@ -169,6 +169,19 @@ copy_boxes (UmedptDataset *self, const UmedptRecord *record,
   return TRUE;
 }
 
+void
+umedpt_item_fill (UmedptDataset *self, const UmedptItem *item,
+    UmedptSample *sample)
+{
+  guint n = umedpt_dataset_get_n_labels (self);
+
+  sample->value = item->value;
+  if (item->labels != NULL)
+    sample->labels = g_memdup2 (item->labels, n * sizeof (gfloat));
+  if (item->weights != NULL)
+    sample->weights = g_memdup2 (item->weights, n * sizeof (gfloat));
+}
+
 UmedptSample *
 umedpt_item_read (UmedptDataset *self, const UmedptRecord *record,
     GError **error)
@@ -176,7 +189,6 @@ umedpt_item_read (UmedptDataset *self, const UmedptRecord *record,
   g_autoptr (UmedptSample) sample =
       umedpt_dataset_read_image (self, record->name, error);
   const UmedptItem *item = record->data;
-  guint n = umedpt_dataset_get_n_labels (self);
 
   if (sample == NULL)
     return NULL;
@@ -190,11 +202,7 @@ umedpt_item_read (UmedptDataset *self, const UmedptRecord *record,
         sample->width, sample->height, item->width, item->height);
     return NULL;
   }
-  sample->value = item->value;
-  if (item->labels != NULL)
-    sample->labels = g_memdup2 (item->labels, n * sizeof (gfloat));
-  if (item->weights != NULL)
-    sample->weights = g_memdup2 (item->weights, n * sizeof (gfloat));
+  umedpt_item_fill (self, item, sample);
   if (self->kind == UMEDPT_TASK_DETECTION &&
       !copy_boxes (self, record, sample, error))
     return NULL;

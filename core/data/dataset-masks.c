@@ -175,8 +175,9 @@ open_masks (UmedptDataset *self, GKeyFile *file, const char *group,
   return TRUE;
 }
 
-static UmedptSample *
-read_masks (UmedptDataset *self, const UmedptRecord *record, GError **error)
+UmedptSample *
+umedpt_mask_read (UmedptDataset *self, const UmedptRecord *record,
+    GError **error)
 {
   g_autoptr (UmedptSample) sample =
       umedpt_dataset_read_image (self, record->name, error);
@@ -205,5 +206,5 @@ const UmedptDatasetFormat umedpt_dataset_masks = {
   .kinds = 1u << UMEDPT_TASK_SEGMENTATION | 1u << UMEDPT_TASK_MULTILABEL |
       1u << UMEDPT_TASK_MULTILABEL_SEGMENTATION,
   .open = open_masks,
-  .read = read_masks,
+  .read = umedpt_mask_read,
 };

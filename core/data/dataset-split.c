@@ -95,29 +95,45 @@ umedpt_dataset_filter (GKeyFile *file, const char *group, const UmedptCsv *csv,
   return TRUE;
 }
 
+/* Has one of the tables of labels this column? */
+static gboolean
+has_column (UmedptDataset *self, GKeyFile *file, const char *group,
+    const char *column)
+{
+  g_autofree char *annotations =
+      umedpt_dataset_get_key (file, group, "annotations", "");
+  g_autofree char *table = umedpt_dataset_get_key (file, group, "table", "");
+  const char *const names[] = { annotations, table, "labels.csv",
+    "frames.csv" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *path = umedpt_dataset_path (self, names[i]);
+    g_autoptr (UmedptCsv) csv = NULL;
+
+    if (!g_str_has_suffix (names[i], ".csv") ||
+        !umedpt_dataset_name_is_inside (names[i]))
+      continue;
+    csv = umedpt_csv_load (path, NULL);
+    if (csv != NULL && umedpt_csv_find_column (csv, column) >= 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* Every column of the filter must be in one of the tables. */
 static gboolean
 check_filter (UmedptDataset *self, GKeyFile *file, const char *group,
     const UmedptCsv *csv, GError **error)
 {
   g_auto (GStrv) list = umedpt_dataset_get_key_list (file, group, "filter");
-  g_autofree char *table =
-      umedpt_dataset_get_key (file, group, "annotations", "");
 
   for (guint i = 0; list != NULL && list[i] != NULL; i++) {
     g_autofree char *column = NULL, *op = NULL, *value = NULL;
-    g_autoptr (UmedptCsv) other = NULL;
 
     if (!parse_condition (file, group, list[i], &column, &op, &value, error))
       return FALSE;
-    if (csv != NULL && umedpt_csv_find_column (csv, column) >= 0)
-      continue;
-    if (g_str_has_suffix (table, ".csv")) {
-      g_autofree char *path = umedpt_dataset_path (self, table);
-
-      other = umedpt_csv_load (path, NULL);
-    }
-    if (other == NULL || umedpt_csv_find_column (other, column) < 0)
+    if ((csv == NULL || umedpt_csv_find_column (csv, column) < 0) &&
+        !has_column (self, file, group, column))
       return umedpt_dataset_fail_key (file, group, "filter", error,
           "no table of the data set has a column “%s”", column);
   }

@@ -23,6 +23,8 @@ static const UmedptDatasetFormat *const formats[] = {
   &umedpt_dataset_voc,
   &umedpt_dataset_yolo,
   &umedpt_dataset_instances,
+  &umedpt_dataset_nifti,
+  &umedpt_dataset_frames,
 };
 
 static const char *const kind_names[UMEDPT_N_TASK_KINDS] = { "classification",
