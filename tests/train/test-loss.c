@@ -390,7 +390,31 @@ test_refused (void)
   assert_fails (&boxes, 1, UMEDPT_ERROR_SHAPE, "5 images");
 }
 
-/* Two levels' worth of points for a list of boxes. */
+/* Of cases, there are fewer labels than images. */
+static void
+test_cases (void)
+{
+  const gint64 images[] = { N }, cases[] = { 2, K };
+  g_auto (Fixture) f = { 0 };
+  double ce = 0;
+
+  fixture_init (&f, UMEDPT_TASK_CLASSIFICATION);
+  umedpt_task_output_clear (&f.output);
+  f.output.n_outputs = 1;
+  f.output.outputs[0] = make_logits (2, cases, "cases");
+  umedpt_tensor_unref (f.batch->targets);
+  f.batch->targets = make_tensor (UMEDPT_DTYPE_I32, 1, cases);
+  f.batch->groups = make_tensor (UMEDPT_DTYPE_I32, 1, images);
+  f.batch->n_groups = 2;
+  for (guint i = 0; i < 2; i++) { /* both are of class 0 */
+    const float *z = UMEDPT_F32 (f.output.outputs[0]) + i * K;
+    ce += log (exp (z[0]) + exp (z[1]) + exp (z[2])) - z[0];
+  }
+  g_assert_cmpfloat_with_epsilon (compute (&f, &f.output, 0, NULL).total,
+      ce / 2 / log (K), 1e-5);
+}
+
+/* The points of all levels for a list of boxes. */
 typedef struct
 {
   UmedptTensor *classes[UMEDPT_DETECTION_LEVELS];
@@ -494,6 +518,7 @@ main (int argc, char **argv)
   ADD ("nearest/multilabel-segmentation", MULTILABEL_SEGMENTATION,
       test_nearest);
   g_test_add_func ("/loss/one-label", test_one_label);
+  g_test_add_func ("/loss/cases", test_cases);
   g_test_add_func ("/loss/refused", test_refused);
   g_test_add_func ("/targets/by-hand", test_targets);
   return g_test_run ();
