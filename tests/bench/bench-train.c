@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Times training steps of the encoder alone: forward, backward and AdamW, with
+ * stochastic depth, on random images. The loss is the mean of the squares of
+ * the image vectors, which costs nothing. A batch is computed in parts of
+ * --micro images whose gradients add up: the result is that of the whole batch
+ * and the activations are those of one part. Prints milliseconds per step
+ * (median, fastest), images per second, and the peak memory of the process.
+ *
+ * bench-train [--arch swinv2-tiny] [--batch 8] [--micro 1] [--precision f32|bf16]
+ *   [--size 256] [--steps 5] [--json] [--serve]
+ *
+ * --serve: as bench-encoder; each line asks for that many steps.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "autograd/tape.h"
+#include "net/swin.h"
+#include "tensor/storage.h"
+#include "train/optimizer.h"
+
+static const char *arch = "swinv2-tiny", *precision = "bf16";
+static gint batch = 8, micro = 1, size = 256, steps = 5;
+static gboolean json, serve;
+
+static const GOptionEntry entries[] = {
+  { "arch", 0, 0, G_OPTION_ARG_STRING, &arch, "encoder (swinv2-tiny)", "NAME" },
+  { "batch", 0, 0, G_OPTION_ARG_INT, &batch, "images per step (8)", "N" },
+  { "micro", 0, 0, G_OPTION_ARG_INT, &micro, "images at once (1)", "N" },
+  { "precision", 0, 0, G_OPTION_ARG_STRING, &precision, "f32 or bf16 (bf16)",
+      "P" },
+  { "size", 0, 0, G_OPTION_ARG_INT, &size, "edge of an image (256)", "PX" },
+  { "steps", 0, 0, G_OPTION_ARG_INT, &steps, "steps to time (5)", "N" },
+  { "json", 0, 0, G_OPTION_ARG_NONE, &json, "print JSON", NULL },
+  { "serve", 0, 0, G_OPTION_ARG_NONE, &serve,
+      "take numbers of steps from standard input, line by line", NULL },
+  { NULL },
+};
+
+typedef struct
+{
+  UmedptDescription *description;
+  UmedptParameters *parameters;
+  UmedptSwin *swin;
+  UmedptContext *context;
+  UmedptTape *tape;
+  UmedptOptimizer *optimizer;
+  UmedptTensor *images; /* of one part */
+  guint64 step;
+} Bench;
+
+static void
+bench_clear (Bench *bench)
+{
+  g_clear_pointer (&bench->images, umedpt_tensor_unref);
+  g_clear_pointer (&bench->optimizer, umedpt_optimizer_free);
+  g_clear_pointer (&bench->tape, umedpt_tape_free);
+  g_clear_pointer (&bench->context, umedpt_context_free);
+  g_clear_pointer (&bench->swin, umedpt_swin_free);
+  g_clear_pointer (&bench->parameters, umedpt_parameters_free);
+  g_clear_pointer (&bench->description, umedpt_description_free);
+}
+
+static gboolean
+bench_init (Bench *bench, GError **error)
+{
+  static const char *const prefixes[] = { "", NULL };
+  const UmedptOptimizerSettings settings = { .kind = UMEDPT_OPTIMIZER_ADAMW,
+    .lr = 1e-4,
+    .weight_decay = 0.05,
+    .beta1 = 0.9,
+    .beta2 = 0.999,
+    .epsilon = 1e-8 };
+  const gint64 shape[] = { micro, size, size, 3 };
+  UmedptBackend *backend = umedpt_backend_find (NULL, error);
+  g_autoptr (GRand) random = g_rand_new_with_seed (1);
+
+  bench->description = backend ? umedpt_description_new (arch, error) : NULL;
+  if (!bench->description)
+    return FALSE;
+  bench->parameters = umedpt_parameters_new ();
+  bench->swin = umedpt_swin_new (bench->description, bench->parameters,
+      "encoder.", error);
+  bench->images = umedpt_tensor_new (UMEDPT_DTYPE_F32, 4, shape, error);
+  if (!bench->swin || !bench->images ||
+      !umedpt_parameters_initialise (bench->parameters, 1, error) ||
+      !umedpt_parameters_set_requires_grad (bench->parameters, NULL, TRUE,
+          error))
+    return FALSE;
+  for (gsize i = 0; i < bench->images->n_elements; i++)
+    UMEDPT_F32 (bench->images)[i] = (float) g_rand_double (random);
+  bench->context = umedpt_context_new (backend,
+      g_str_equal (precision, "bf16") ? UMEDPT_DTYPE_BF16 : UMEDPT_DTYPE_F32);
+  bench->tape = umedpt_tape_new ();
+  bench->optimizer =
+      umedpt_optimizer_new (bench->parameters, prefixes, &settings);
+  return TRUE;
+}
+
+/* The image vectors of one part, recorded, and the gradient of their part of
+ * the loss. */
+static gboolean
+forward (Bench *bench, guint64 seed, GError **error)
+{
+  const UmedptPass pass = { TRUE, seed, FALSE };
+  UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS] = { NULL };
+  g_autoptr (UmedptTensor) z = NULL, diff = NULL;
+  gboolean ok;
+
+  ok = umedpt_swin_forward (bench->swin, bench->context, bench->images, &pass,
+      pyramid, error);
+  if (ok)
+    z = umedpt_op_global_pool (bench->context, pyramid[UMEDPT_SWIN_LEVELS - 1],
+        UMEDPT_POOLING_AVERAGE, error);
+  for (guint i = 0; i < UMEDPT_SWIN_LEVELS; i++)
+    g_clear_pointer (&pyramid[i], umedpt_tensor_unref);
+  if (z)
+    diff = umedpt_tensor_new (UMEDPT_DTYPE_F32, z->n_dims, z->shape, error);
+  for (gsize i = 0; diff && i < diff->n_elements; i++)
+    UMEDPT_F32 (diff)
+  [i] = 2 * UMEDPT_F32 (z)[i] / z->n_elements * micro / batch;
+  return diff && umedpt_tape_seed (z, diff, error);
+}
+
+static gboolean
+run_step (Bench *bench, GError **error)
+{
+  if (!umedpt_swin_begin_round (bench->swin, bench->context, error))
+    return FALSE;
+  for (gint first = 0; first < batch; first += micro) {
+    gboolean ok;
+
+    umedpt_context_set_tape (bench->context, bench->tape);
+    ok = forward (bench, bench->step * batch + first, error);
+    umedpt_context_set_tape (bench->context, NULL);
+    if (!ok || !umedpt_tape_backward (bench->tape, bench->context, error))
+      return FALSE;
+  }
+  bench->step++;
+  if (!umedpt_swin_end_round (bench->swin, bench->context, error) ||
+      !umedpt_optimizer_step (bench->optimizer, bench->context, 1, NULL, error))
+    return FALSE;
+  umedpt_parameters_changed (bench->parameters);
+  return TRUE;
+}
+
+static int
+compare_doubles (gconstpointer a, gconstpointer b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+  return (x > y) - (x < y);
+}
+
+static long
+peak_memory_kb (void)
+{
+  struct rusage usage;
+
+  return getrusage (RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss : 0;
+}
+
+/* Milliseconds of each of @n steps. */
+static gboolean
+measure (Bench *bench, gint n, GArray *times, GError **error)
+{
+  g_array_set_size (times, 0);
+  for (gint i = 0; i < n; i++) {
+    gint64 start = g_get_monotonic_time ();
+    double ms;
+
+    if (!run_step (bench, error))
+      return FALSE;
+    ms = (double) (g_get_monotonic_time () - start) / 1000;
+    g_array_append_val (times, ms);
+  }
+  return TRUE;
+}
+
+static void
+report (GArray *times)
+{
+  double median;
+
+  if (json || serve) {
+    printf ("{\"peak_kb\": %ld, \"activations\": %" G_GSIZE_FORMAT
+            ", \"times_ms\": [",
+        peak_memory_kb (), umedpt_storage_get_peak (FALSE));
+    for (guint i = 0; i < times->len; i++)
+      printf ("%s%.3f", i ? ", " : "", g_array_index (times, double, i));
+    printf ("]}\n");
+    fflush (stdout);
+    return;
+  }
+  g_array_sort (times, compare_doubles);
+  median = g_array_index (times, double, times->len / 2);
+  printf ("%s %s, %d px, batch %d in parts of %d: %.0f ms per step (fastest "
+          "%.0f), %.2f images/s, peak RSS %.0f MB\n",
+      arch, precision, size, batch, micro, median,
+      g_array_index (times, double, 0), 1000 * batch / median,
+      (double) peak_memory_kb () / 1024);
+}
+
+static gboolean
+run (Bench *bench, GError **error)
+{
+  g_autoptr (GArray) times = g_array_new (FALSE, FALSE, sizeof (double));
+  char line[64];
+
+  if (!bench_init (bench, error) || !measure (bench, 1, times, error))
+    return FALSE;
+  if (!serve) {
+    if (!measure (bench, MAX (steps, 1), times, error))
+      return FALSE;
+    report (times);
+    return TRUE;
+  }
+  printf ("{\"ready\": true}\n");
+  fflush (stdout);
+  while (fgets (line, sizeof line, stdin)) {
+    if (!measure (bench, MAX (atoi (line), 1), times, error))
+      return FALSE;
+    report (times);
+  }
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (GOptionContext) options = g_option_context_new (NULL);
+  g_autoptr (GError) error = NULL;
+  Bench bench = { 0 };
+  gboolean ok;
+
+  g_option_context_add_main_entries (options, entries, NULL);
+  ok = g_option_context_parse (options, &argc, &argv, &error);
+  if (ok && (batch < 1 || micro < 1 || batch % micro != 0)) {
+    g_printerr ("bench-train: --micro must divide --batch\n");
+    return 2;
+  }
+  ok = ok && run (&bench, &error);
+  if (!ok)
+    g_printerr ("bench-train: %s\n", error->message);
+  bench_clear (&bench);
+  return ok ? 0 : 1;
+}
