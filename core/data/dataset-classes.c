@@ -87,33 +87,6 @@ check_classes (UmedptDataset *self, const char *group, GError **error)
   return TRUE;
 }
 
-static gboolean
-load_colors (UmedptDataset *self, GKeyFile *file, const char *group,
-    GError **error)
-{
-  g_auto (GStrv) list = umedpt_dataset_get_key_list (file, group, "colors");
-  guint n = list != NULL ? g_strv_length (list) : 0;
-
-  if (list == NULL)
-    return TRUE;
-  g_free (self->colors);
-  self->colors = g_new0 (guint32, n + 1);
-  for (guint i = 0; i < n; i++) {
-    guint64 value = 0;
-
-    if (list[i][0] != '#' || strlen (list[i]) != 7 ||
-        !g_ascii_string_to_unsigned (list[i] + 1, 16, 0, 0xffffff, &value,
-            NULL))
-      return umedpt_dataset_fail_key (file, group, "colors", error,
-          "“%s” is no colour; expected #rrggbb", list[i]);
-    self->colors[i] = (guint32) value;
-  }
-  if (self->labels != NULL && n != g_strv_length (self->labels))
-    return umedpt_dataset_fail_key (file, group, "colors", error,
-        "%u colours for %u classes", n, g_strv_length (self->labels));
-  return TRUE;
-}
-
 /* Leaves self->labels NULL if nothing declares any. */
 gboolean
 umedpt_dataset_load_classes (UmedptDataset *self, GKeyFile *file,
@@ -130,9 +103,8 @@ umedpt_dataset_load_classes (UmedptDataset *self, GKeyFile *file,
   else if (umedpt_dataset_has (self, "classes.txt"))
     self->labels = read_lines (self, "classes.txt", error);
   else
-    return load_colors (self, file, group, error);
-  return self->labels != NULL && check_classes (self, group, error) &&
-      load_colors (self, file, group, error);
+    return TRUE;
+  return self->labels != NULL && check_classes (self, group, error);
 }
 
 gint *
@@ -162,8 +134,6 @@ umedpt_dataset_ignore_labels (UmedptDataset *self, GKeyFile *file,
       g_free (label);
       continue;
     }
-    if (self->colors != NULL)
-      self->colors[kept] = self->colors[i];
     map[i] = (gint) kept;
     self->labels[kept++] = label;
   }
@@ -174,4 +144,31 @@ umedpt_dataset_ignore_labels (UmedptDataset *self, GKeyFile *file,
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
       "[%s]: no class of “%s” is left.", group, self->root);
   return NULL;
+}
+
+gboolean
+umedpt_dataset_load_colors (UmedptDataset *self, GKeyFile *file,
+    const char *group, GError **error)
+{
+  g_auto (GStrv) list = umedpt_dataset_get_key_list (file, group, "colors");
+  guint n = list != NULL ? g_strv_length (list) : 0;
+  guint n_labels = umedpt_dataset_get_n_labels (self);
+
+  if (list == NULL)
+    return TRUE;
+  self->colors = g_new0 (guint32, n + 1);
+  for (guint i = 0; i < n; i++) {
+    guint64 value = 0;
+
+    if (list[i][0] != '#' || strlen (list[i]) != 7 ||
+        !g_ascii_string_to_unsigned (list[i] + 1, 16, 0, 0xffffff, &value,
+            NULL))
+      return umedpt_dataset_fail_key (file, group, "colors", error,
+          "“%s” is no colour; expected #rrggbb", list[i]);
+    self->colors[i] = (guint32) value;
+  }
+  if (n == n_labels)
+    return TRUE;
+  return umedpt_dataset_fail_key (file, group, "colors", error,
+      "%u colours for %u classes", n, n_labels);
 }

@@ -65,6 +65,9 @@ gboolean umedpt_dataset_fail (UmedptDataset *self, const char *name,
 /* Classes. */
 gboolean umedpt_dataset_load_classes (UmedptDataset *self, GKeyFile *file,
     const char *group, GError **error);
+/* The key colors, one per class that is left. */
+gboolean umedpt_dataset_load_colors (UmedptDataset *self, GKeyFile *file,
+    const char *group, GError **error);
 /* -1: unknown. */
 gint umedpt_dataset_find_label (UmedptDataset *self, const char *name);
 /* Takes the classes of the key ignore-labels out of self->labels. Returns the
