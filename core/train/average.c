@@ -23,6 +23,12 @@ struct _UmedptAverage
   GPtrArray *values; /* of UmedptTensor: their averages */
 };
 
+static void
+unref_tensor (gpointer tensor)
+{
+  umedpt_tensor_unref (tensor);
+}
+
 /* Begins with the parameters' values of now. No parameter may be declared
  * after this. */
 UmedptAverage *
@@ -33,8 +39,7 @@ umedpt_average_new (UmedptParameters *parameters, double decay, GError **error)
   self->parameters = parameters;
   self->decay = decay;
   self->indices = g_array_new (FALSE, FALSE, sizeof (guint));
-  self->values =
-      g_ptr_array_new_with_free_func ((GDestroyNotify) umedpt_tensor_unref);
+  self->values = g_ptr_array_new_with_free_func (unref_tensor);
   for (guint i = 0; i < umedpt_parameters_get_n (parameters); i++) {
     const UmedptTensor *tensor = umedpt_parameters_get_tensor (parameters, i);
     UmedptTensor *copy;
@@ -159,8 +164,7 @@ gboolean
 umedpt_average_load (UmedptAverage *self, UmedptSafetensors *file,
     const char *prefix, GError **error)
 {
-  g_autoptr (GPtrArray) found =
-      g_ptr_array_new_with_free_func ((GDestroyNotify) umedpt_tensor_unref);
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (unref_tensor);
   g_autofree char *key = g_strconcat (prefix, "updates", NULL);
   const char *text = umedpt_safetensors_get_metadata (file, key);
   guint64 n_updates = 0;

@@ -39,6 +39,12 @@ umedpt_loss_seed (UmedptTensor *logits, UmedptTensor *diff, GError **error)
   return !diff || umedpt_tape_seed (logits, diff, error);
 }
 
+static void
+unref_tensor (gpointer tensor)
+{
+  umedpt_tensor_unref (tensor);
+}
+
 /* Rows @first … @first + @n - 1 of @tensor, in its memory. */
 static UmedptTensor *
 take_rows (UmedptTensor *tensor, guint first, guint n, GError **error)
@@ -58,8 +64,8 @@ take_rows (UmedptTensor *tensor, guint first, guint n, GError **error)
   shape[0] = n;
   row = umedpt_tensor_get_size (tensor) / (gsize) tensor->shape[0];
   return umedpt_tensor_new_wrapped (tensor->dtype, tensor->n_dims, shape,
-      (guint8 *) tensor->data + first * row, n * row,
-      (GDestroyNotify) umedpt_tensor_unref, umedpt_tensor_ref (tensor), error);
+      (guint8 *) tensor->data + first * row, n * row, unref_tensor,
+      umedpt_tensor_ref (tensor), error);
 }
 
 static double

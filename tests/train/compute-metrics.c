@@ -124,7 +124,7 @@ main (int argc, char **argv)
   g_autoptr (GPtrArray) labels = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *json = NULL;
   UmedptTaskDescription task = { .name = (char *) "task", .threshold = 0.5 };
-  const guint k = argc == 3 ? (guint) atoi (argv[2]) : 0;
+  const guint k = argc == 3 ? (guint) g_ascii_strtod (argv[2], NULL) : 0;
   double head;
 
   if (!k || !umedpt_task_kind_parse (argv[1], &task.kind, NULL)) {

@@ -63,14 +63,12 @@ make_detection (Fixture *self)
   static const float boxes[][6] = { { 0, 3, 3, 40, 50, 1 },
     { 0, 20, 30, 90, 95, 2 }, { 2, 10, 0, 96, 96, 0 }, { 3, 0, 0, 50, 50, -1 },
     { 4, 60, 10, 94, 60, 1 } };
+  static const gint64 channels[] = { K, 4, 1 };
 
   self->output.n_outputs = 15;
   for (guint i = 0; i < 15; i++) {
     const gint64 side = umedpt_detection_level_size (i / 3, SIZE);
-    const gint64 shape[] = { N, side, side,
-      i % 3 == 0       ? K
-          : i % 3 == 1 ? 4
-                       : 1 };
+    const gint64 shape[] = { N, side, side, channels[i % 3] };
     g_autofree char *name = g_strdup_printf ("output %u", i);
 
     self->output.outputs[i] = make_logits (4, shape, name);

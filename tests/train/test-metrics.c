@@ -211,9 +211,7 @@ make_values (UmedptTaskOutput *output, UmedptBatch *batch)
         UMEDPT_F32 (batch->targets)[i] = 2 + i;
       if (i >= FIRST)
         UMEDPT_F32 (output->outputs[0])
-        [(i - FIRST) * k + c] = k == 1 ? 2 + i
-            : yes                      ? 9
-                                       : -9;
+      [(i - FIRST) * k + c] = k == 1 ? 2 + i : yes ? 9 : -9;
     }
 }
 
@@ -250,13 +248,12 @@ make_masks (UmedptTaskOutput *output, UmedptBatch *batch, gint64 k)
 static void
 make_boxes (UmedptTaskOutput *output, UmedptBatch *batch)
 {
+  static const gint64 channels[] = { 3, 4, 1 };
+
   output->n_outputs = 15;
   for (guint i = 0; i < 15; i++) {
     const gint64 shape[] = { 2, umedpt_detection_level_size (i / 3, HEIGHT),
-      umedpt_detection_level_size (i / 3, WIDTH),
-      i % 3 == 0       ? 3
-          : i % 3 == 1 ? 4
-                       : 1 };
+      umedpt_detection_level_size (i / 3, WIDTH), channels[i % 3] };
     output->outputs[i] = make (UMEDPT_DTYPE_F32, 4, shape);
     for (gsize j = 0; j < output->outputs[i]->n_elements; j++)
       UMEDPT_F32 (output->outputs[i])[j] = i % 3 == 1 ? 1 : -9;
