@@ -33,7 +33,15 @@ centerness (const float *box)
   return sqrt (MIN (box[0], box[2]) / across * (MIN (box[1], box[3]) / along));
 }
 
-/* -ln max (IoU, 1e-6) of two boxes around one point; diff [4] = d / d box. */
+/* The smaller one, or a NaN of the box. */
+static double
+overlap (float box, float target)
+{
+  return box > target ? target : box;
+}
+
+/* -ln max (IoU, 1e-6) of two boxes around one point; diff [4] = d / d box. A
+ * NaN stays one: no comparison with a bound is true for it. */
 static double
 box_loss (const float *box, const float *target, double *diff)
 {
@@ -42,21 +50,22 @@ box_loss (const float *box, const float *target, double *diff)
   for (guint i = 0; i < 2; i++) { /* across, along */
     size[i] = (double) box[i] + box[i + 2];
     inner[i] =
-        (double) MIN (box[i], target[i]) + MIN (box[i + 2], target[i + 2]);
+        overlap (box[i], target[i]) + overlap (box[i + 2], target[i + 2]);
   }
   area = size[0] * size[1];
   other = ((double) target[0] + target[2]) * ((double) target[1] + target[3]);
   intersection = inner[0] * inner[1];
-  both = MAX (area + other - intersection, MIN_IOU);
+  both = area + other - intersection;
+  both = both < MIN_IOU ? MIN_IOU : both;
   iou = intersection / both;
   for (guint i = 0; i < 4; i++) {
     double d_area = size[1 - i % 2];
     double d_inner = box[i] < target[i] ? inner[1 - i % 2] : 0;
 
     diff[i] =
-        iou > MIN_IOU ? (d_area - d_inner) / both - d_inner / intersection : 0;
+        iou <= MIN_IOU ? 0 : (d_area - d_inner) / both - d_inner / intersection;
   }
-  return -log (iou > MIN_IOU || isnan (iou) ? iou : MIN_IOU);
+  return -log (iou <= MIN_IOU ? MIN_IOU : iou);
 }
 
 static double
