@@ -55,7 +55,8 @@ void umedpt_tape_record (UmedptContext *context, UmedptTensor *dst,
     UmedptBackwardFunc backward, gconstpointer args, gsize size, guint n_held,
     UmedptTensor *const *held);
 
-/* Adds @diff to the gradient of @tensor: the start of a backward pass. */
+/* Adds @diff to the gradient of @tensor: the start of a backward pass. @diff
+ * may become that gradient and is then changed: it must not be used after. */
 gboolean umedpt_tape_seed (UmedptTensor *tensor, UmedptTensor *diff,
     GError **error);
 /* Runs over all that is recorded, last first, and leaves the tape empty. Ops
@@ -79,7 +80,8 @@ gboolean umedpt_tape_give_grad (UmedptContext *context, UmedptTensor *tensor,
 
 /* Activation checkpointing (Chen et al. 2016): runs @forward without
  * recording, and again, recording, when the backward pass comes. @forward
- * must compute the same both times. @data is freed with @destroy. */
+ * must compute the same both times. @data is freed with @destroy. A block in
+ * which no gradient is wanted leaves nothing on the tape. */
 typedef UmedptTensor *(*UmedptForwardFunc) (UmedptContext *context,
     gpointer data, UmedptTensor *x, GError **error);
 UmedptTensor *umedpt_tape_checkpoint (UmedptContext *context,
