@@ -110,6 +110,13 @@ forward (UmedptTensor **t, gint64 heads, gint64 window, gint64 shift)
       t[FC2_BIAS], t[NORM2_WEIGHT], t[NORM2_BIAS], NULL, 1e-5f);
 }
 
+/* A number of the command line. */
+static gint64
+number (const char *text)
+{
+  return g_ascii_strtoll (text, NULL, 10);
+}
+
 static void
 run_block (char **numbers)
 {
@@ -123,7 +130,8 @@ run_block (char **numbers)
     t[i]->requires_grad = TRUE;
   }
   umedpt_context_set_tape (context, tape);
-  y = forward (t, atoi (numbers[0]), atoi (numbers[1]), atoi (numbers[2]));
+  y = forward (t, number (numbers[0]), number (numbers[1]),
+      number (numbers[2]));
   DO (umedpt_tape_seed, y, diff);
   DO (umedpt_tape_backward, tape, context);
   put ("y", y);
