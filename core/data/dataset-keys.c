@@ -52,6 +52,21 @@ static const UmedptDatasetKey keys[] = {
     "0.5;99.5" },
   { "channel", "nifti: which of a volume's channels, from 0", "0" },
   { "table", "nifti: table of one label per volume", "path" },
+  { "mpp", "slides: micrometres per pixel of windows; of several one is drawn "
+    "for each", "0.5;1, or the full resolution" },
+  { "slide-mpp", "slides: micrometres per pixel of their full resolution",
+    "as they say" },
+  { "window-size", "slides: pixels per side of a window", "256" },
+  { "max-windows", "slides: windows per annotated region at most", "64" },
+  { "window-seed", "slides: number that draws the windows", "1" },
+  { "annotation-suffix", "slides: what replaces .svs in the annotation's name",
+    ".geojson" },
+  { "annotation-origin", "slides: what coordinates count from, bounds (of the "
+    "scanned part, as QuPath) or slide", "bounds" },
+  { "match", "slides: classes are the annotators' names (exact), parts of them "
+    "(part), or expressions for their beginning (regex)", "exact" },
+  { "background", "slides: class of what is not annotated; none: it does not "
+    "count", "none" },
   { NULL }
 };
 // clang-format on

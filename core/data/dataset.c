@@ -25,6 +25,7 @@ static const UmedptDatasetFormat *const formats[] = {
   &umedpt_dataset_instances,
   &umedpt_dataset_nifti,
   &umedpt_dataset_frames,
+  &umedpt_dataset_slides,
 };
 
 static const char *const kind_names[UMEDPT_N_TASK_KINDS] = { "classification",
