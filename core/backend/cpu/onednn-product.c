@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Products of rows or maps with packed weights. A primitive made with weights
- * "any" says which layout it reads best; the weights are packed for the first
- * one, and later ones must take that layout, or else get a copy of their own.
+ * "any" says which layout it reads best; that of a usual number of rows is
+ * taken by all others, or else they get a copy of their own. So layout, kernel
+ * and thereby the last bit of a result follow from the sizes alone, and not
+ * from what was computed before: a training that is resumed must not differ.
  * Data gradients are such products too, with the weights read transposed.
  */
 #define G_LOG_DOMAIN "Umedpt"
 #include <string.h>
 
 #include "backend/cpu/onednn-private.h"
+
+#define USUAL_ROWS 128
+#define USUAL_SIDE 32
 
 static dnnl_status_t
 make_descs (const UmedptPrimitiveKey *key, UmedptDescs *d)
@@ -67,7 +72,7 @@ make_primitive_desc (const UmedptPrimitiveKey *key, UmedptDescs *d,
   return s;
 }
 
-/* @data: the layout that the weights have already, or NULL. */
+/* @data: the layout that the weights shall have, or NULL. */
 static dnnl_status_t
 describe (const UmedptPrimitiveKey *key, gpointer data, UmedptDescs *d,
     dnnl_primitive_desc_t *pd)
@@ -87,6 +92,39 @@ describe (const UmedptPrimitiveKey *key, gpointer data, UmedptDescs *d,
   return s;
 }
 
+/* The product by whose layout weights of this shape are packed. */
+static UmedptPrimitiveKey
+make_usual (const UmedptPrimitiveKey *key)
+{
+  UmedptPrimitiveKey usual;
+  UmedptBand *band = &usual.band;
+
+  memcpy (&usual, key, sizeof usual); /* with padding */
+  band->src_rows = USUAL_ROWS;
+  if (key->kind != UMEDPT_PRIMITIVE_CONV)
+    return usual;
+  band->src_rows = band->src_cols = USUAL_SIDE;
+  band->above = band->below = key->kh / 2;
+  band->left = band->right = key->kw / 2;
+  band->dst_rows = (USUAL_SIDE + 2 * band->above - key->kh) / band->stride + 1;
+  band->dst_cols = (USUAL_SIDE + 2 * band->left - key->kw) / band->stride + 1;
+  return usual;
+}
+
+static UmedptPrimitive *
+get_primitive (const UmedptPrimitiveKey *key, GError **error)
+{
+  const UmedptPrimitiveKey usual_key = make_usual (key);
+  UmedptPrimitive *usual =
+      umedpt_primitive_get (&usual_key, describe, NULL, error);
+  UmedptPrimitive *primitive = usual
+      ? umedpt_primitive_get (key, describe, usual->weights_desc, error)
+      : NULL;
+
+  umedpt_primitive_unref (usual);
+  return primitive;
+}
+
 static gboolean
 get_product (UmedptPacked *self, UmedptPrimitiveKey *key,
     UmedptProduct *product, GError **error)
@@ -99,8 +137,7 @@ get_product (UmedptPacked *self, UmedptPrimitiveKey *key,
   key->kw = self->kw;
   key->compute = self->compute;
   g_mutex_lock (&self->lock);
-  primitive = umedpt_primitive_get (key, describe,
-      self->weights ? self->weights->desc : NULL, error);
+  primitive = get_primitive (key, error);
   product->weights = primitive
       ? umedpt_packed_take_weights (self, primitive->weights_desc, error)
       : NULL;
