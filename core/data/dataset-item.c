@@ -57,14 +57,14 @@ clip (UmedptBox *box, gint width, gint height, gboolean *cut)
 }
 
 static gboolean
-fail_box (const char *where, const UmedptBox *box, const char *problem,
-    const UmedptItem *item, GError **error)
+fail_box (UmedptDataset *self, const char *where, const UmedptBox *box,
+    const char *problem, const UmedptItem *item, GError **error)
 {
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
-      "%s: the box from (%g, %g) to (%g, %g) %s (the image has %d x %d "
+      "%s/%s: the box from (%g, %g) to (%g, %g) %s (the image has %d x %d "
       "pixels).",
-      where, box->x1, box->y1, box->x2, box->y2, problem, item->width,
-      item->height);
+      self->root, where, box->x1, box->y1, box->x2, box->y2, problem,
+      item->width, item->height);
   return FALSE;
 }
 
@@ -78,7 +78,7 @@ umedpt_item_add_box (UmedptDataset *self, UmedptItem *item, const char *where,
   item->n_seen++;
   if (!isfinite (box.x1) || !isfinite (box.y1) || !isfinite (box.x2) ||
       !isfinite (box.y2))
-    return fail_box (where, given, "is not finite", item, error);
+    return fail_box (self, where, given, "is not finite", item, error);
   if (!(box.x2 > box.x1 && box.y2 > box.y1)) {
     umedpt_dataset_warn (self, where,
         "the box from (%g, %g) to (%g, %g) has no area; it is left out", box.x1,
@@ -86,7 +86,7 @@ umedpt_item_add_box (UmedptDataset *self, UmedptItem *item, const char *where,
     return TRUE;
   }
   if (item->width > 0 && !clip (&box, item->width, item->height, &cut))
-    return fail_box (where, given, "lies outside the image", item, error);
+    return fail_box (self, where, given, "lies outside the image", item, error);
   if (cut)
     umedpt_dataset_warn (self, where,
         "the box from (%g, %g) to (%g, %g) reaches over the edge of %d x %d "
