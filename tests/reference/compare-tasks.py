@@ -10,7 +10,7 @@
 #   compare-tasks.py DUMP-PYRAMID RUN-MODEL CASE...     exit 77 without torch
 #
 # A case is ARCH:VARIANT:SIZE[:PRECISION]. Passes if ||a - b|| / ||b|| < 1e-4 of
-# outputs and < 1e-3 of each gradient in f32; in bf16 < 0.1 of outputs, and a
+# outputs and < 1e-3 of each gradient in f32; in bf16 < 0.2 of outputs, and a
 # cosine > 0.9 of each gradient, > 0.99 of the gradient as a whole.
 
 import json
@@ -150,7 +150,7 @@ def compare_f32(found, outs, grads):
 
 def compare_bf16(found, outs, grads):
     largest = max(np.linalg.norm(grad) for grad in grads.values())
-    errors = [(distance(found[name], out) / 0.1, name) for name, out in outs.items()]
+    errors = [(distance(found[name], out) / 0.2, name) for name, out in outs.items()]
     for name, grad in grads.items():
         if np.linalg.norm(grad) > 1e-3 * largest:
             errors.append(((1 - cosine(found[name], grad)) / 0.1, name))

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The model that the tests of tasks and of training passes share.
+ */
+#pragma once
+
+#include "net/model-private.h"
+
+/* "a", "b" */
+extern const char *const fixture_labels[];
+
+/* The tasks by index: classification, segmentation, detection, and multilabel
+ * of cases; two labels each. */
+enum
+{
+  CLASS,
+  PIXELS,
+  BOXES,
+  CASE,
+};
+
+typedef struct
+{
+  UmedptModel *model;
+  UmedptContext *context;
+  UmedptTensor *images; /* two, u8 */
+  UmedptTensor *groups; /* one case */
+  UmedptFeatures features;
+} Fixture;
+
+UmedptDescription *fixture_describe (void);
+/* Takes @model. */
+void fixture_set_up_model (Fixture *self, UmedptModel *model);
+void fixture_set_up (Fixture *self);
+void fixture_tear_down (Fixture *self);
+/* @pass: (nullable) */
+void fixture_encode (Fixture *self, const UmedptPass *pass);
+UmedptTaskOutput fixture_run (Fixture *self, guint task);
+UmedptTensor *fixture_parameter (UmedptModel *model, const char *name);
+void fixture_set_trainable (Fixture *self, const char *prefix,
+    gboolean trainable);
+/* The root of the mean square. */
+double fixture_deviation (const UmedptTensor *tensor);
