@@ -104,11 +104,11 @@ tell_validation (View *view)
   umedpt_trainer_get_status (view->trainer, &status);
   g_string_append_printf (text,
       "%sepoch %" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT
-      ", round %" G_GUINT64_FORMAT ": validation loss %.4f%s (",
+      ", round %" G_GUINT64_FORMAT ": validation loss %.4f%s (of",
       view->terminal ? "\r\033[K" : "", status.epoch + 1, status.n_epochs,
       status.round, status.score, status.best ? ", best" : "");
   append_losses (text, &status, status.val_losses);
-  g_string_append (text, " )");
+  g_string_append_c (text, ')');
   append_speed (text, &status);
   fprintf (stderr, "%s\n", text->str);
 }

@@ -26,7 +26,7 @@ static const char *const optimizers[] = { "adamw", "sgd", NULL };
 static const char *const schedules[] = { "constant", "cosine", "step",
   "plateau", NULL };
 static const char *const augmentations[] = { "none", "weak", "histology",
-  "xray", "tomography", "endoscopy", NULL };
+  "x-ray", "tomography", "endoscopy", NULL };
 static const char *const fits[] = { "stretch", "pad", "crop", NULL };
 
 #define M(member) G_STRUCT_OFFSET (UmedptModelKeys, member)

@@ -70,11 +70,12 @@ umedpt_trainer_init (UmedptTrainer *self)
   self->resumed_from = -1;
 }
 
-/* SHA-256 of what a run must not change; how long it lasts, it may. */
+/* SHA-256 of what a run must not change; how long it lasts, and where it
+ * lies, may. */
 static char *
 hash_config (const UmedptTrainConfig *config)
 {
-  static const char *const free_keys[] = { "epochs", "rounds", "keep",
+  static const char *const free_keys[] = { "folder", "epochs", "rounds", "keep",
     "save-every", NULL };
   g_autofree char *text = umedpt_train_config_to_text (config);
   g_autofree char *rest = NULL;
