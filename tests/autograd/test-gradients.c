@@ -283,9 +283,9 @@ test_half (gconstpointer data)
       umedpt_context_new (umedpt_backend_ref (), UMEDPT_DTYPE_BF16);
   OpInputs a = make_inputs (row, UMEDPT_DTYPE_F32, UMEDPT_DTYPE_F32);
   OpInputs b = make_inputs (row, UMEDPT_DTYPE_BF16, dtype);
-  g_autoptr (UmedptTensor) weight_a = record (f32, row, UMEDPT_DTYPE_F32, &a);
-  g_autoptr (UmedptTensor) weight_b = record (bf16, row, dtype, &b);
 
+  umedpt_tensor_unref (record (f32, row, UMEDPT_DTYPE_F32, &a));
+  umedpt_tensor_unref (record (bf16, row, dtype, &b));
   for (guint i = 0; i < G_N_ELEMENTS (a.t); i++) {
     double errors = 0, squares = 1e-2;
 

@@ -506,6 +506,7 @@ test_unused (void)
   g_autoptr (UmedptTensor) unused =
       OP (activate, other, UMEDPT_ACTIVATION_SIGMOID);
 
+  g_assert_true (unused->requires_grad);
   finish (tape, y);
   g_assert_nonnull (x->grad);
   g_assert_null (other->grad);
