@@ -75,11 +75,12 @@ scatter (const UmedptConv2dArgs *args, gsize n, gint64 y, gint64 x,
     for (gint64 v = 0; v < kw; v++) {
       gint64 sy = y * args->stride + u - args->padding;
       gint64 sx = x * args->stride + v - args->padding;
-      double *pixel =
-          diff_src + ((n * shape[1] + sy) * shape[2] + sx) * shape[3];
+      double *pixel;
 
       if (sy < 0 || sx < 0 || sy >= shape[1] || sx >= shape[2])
         continue;
+      pixel =
+          diff_src + ((n * shape[1] + sy) * shape[2] + sx) * (gsize) shape[3];
       for (gint64 c = 0; c < shape[3]; c++)
         pixel[c] += row[(c * kh + u) * kw + v];
     }
