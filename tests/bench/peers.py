@@ -10,6 +10,10 @@
 #   peers.py run PEER --arch A --batch N --threads N [--seconds S | --serve]
 #       PEER: torch-f32, torch-bf16 (model.bfloat16()), torch-autocast,
 #       torch-f32-compile, torch-bf16-compile, onnxruntime-f32 (needs --onnx)
+#   peers.py train PEER --batch N [--steps S | --serve]
+#       PEER: torch-f32, torch-autocast: forward, backward and AdamW in train
+#       mode, as bench-train does it; milliseconds per step; --serve: lines
+#       with numbers of steps
 #   peers.py slide --slide SLIDE --grid FEATURES.h5 --precision f32|bf16
 #       OpenSlide + PyTorch: the tiles of a features file, read, resized and
 #       embedded, as a Python pipeline does it
@@ -120,6 +124,26 @@ def ort_runner(path, batch, threads, size):
     return lambda: session.run(None, {"x": x})
 
 
+def train_runner(peer, arch, batch, threads, size):
+    """One step. torchvision's stochastic depth is that of the paper (0.2)."""
+    import torch
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+    model = make_model(arch).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4,
+                                  weight_decay=0.05)
+    x = torch.rand(batch, 3, size, size)
+    autocast = peer == "torch-autocast"
+
+    def run():
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            loss = model(x).float().square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return run
+
+
 def make_runner(args):
     if args.peer.startswith("torch-"):
         return torch_runner(args.peer, args.arch, args.batch, args.threads,
@@ -152,6 +176,36 @@ def command_run(args):
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         answer(measure(run, args.batch, float(line)))
+
+
+def measure_steps(run, n):
+    times = []
+    for _ in range(n):
+        start = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - start) * 1000)
+    return times
+
+
+def command_train(args):
+    restart_tuned(args.threads)
+    pin(args.threads)
+    run = train_runner(args.peer, args.arch, args.batch, args.threads,
+                       args.size)
+    measure_steps(run, 1)
+    if not args.serve:
+        begin = time.process_time()
+        times = measure_steps(run, args.steps)
+        print("%s, batch %d, %d threads: %.0f ms per step (fastest %.0f), "
+              "%.0f ms of processors" % (
+                  args.peer, args.batch, args.threads,
+                  sorted(times)[len(times) // 2], min(times),
+                  (time.process_time() - begin) * 1000 / args.steps),
+              file=sys.stderr)
+        return answer(times)
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        answer(measure_steps(run, int(line)))
 
 
 def read_grid(path):
@@ -230,7 +284,7 @@ def main():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("versions")
-    for name in ("export", "run", "slide"):
+    for name in ("export", "run", "train", "slide"):
         command = commands.add_parser(name)
         command.add_argument("--arch", default="swin_v2_t",
                              choices=["swin_v2_t", "swin_v2_s", "swin_v2_b"])
@@ -242,6 +296,10 @@ def main():
         if name == "run":
             command.add_argument("peer")
             command.add_argument("--seconds", type=float, default=5)
+            command.add_argument("--serve", action="store_true")
+        if name == "train":
+            command.add_argument("peer")
+            command.add_argument("--steps", type=int, default=5)
             command.add_argument("--serve", action="store_true")
         if name == "slide":
             command.add_argument("--slide", required=True)
