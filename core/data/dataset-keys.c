@@ -65,8 +65,8 @@ static const UmedptDatasetKey keys[] = {
     "scanned part, as QuPath) or slide", "bounds" },
   { "match", "slides: classes are the annotators' names (exact), parts of them "
     "(part), or expressions for their beginning (regex)", "exact" },
-  { "background", "slides: class of what is not annotated; none: it does not "
-    "count", "none" },
+  { "background", "slides: class of what is not annotated; without the key it "
+    "does not count", "absent" },
   { NULL }
 };
 // clang-format on
