@@ -80,7 +80,7 @@ class Scene:
 
 
 def split_of(index, n):
-    return "train" if index < n * 3 // 4 or n < 8 else "val"
+    return "train" if index < n * 3 // 4 or n <= 8 else "val"
 
 
 def write_lines(path, lines):
