@@ -19,6 +19,7 @@ struct _UmedptStorage
   GDestroyNotify destroy; /* of foreign memory */
   gpointer user_data;
   gboolean mapped; /* read-only pages of a file, may be dropped */
+  gint version; /* grows when values change; atomic */
 };
 
 UmedptStorage *umedpt_storage_new (gsize size, GError **error);

@@ -17,8 +17,21 @@ struct _UmedptAttachment
   gconstpointer key;
   gpointer data;
   GDestroyNotify destroy;
+  gint version; /* of the storage when it was made */
   UmedptAttachment *next;
 };
+
+static void
+attachments_free (UmedptAttachment *list)
+{
+  while (list) {
+    UmedptAttachment *next = list->next;
+    if (list->destroy)
+      list->destroy (list->data);
+    g_free (list);
+    list = next;
+  }
+}
 
 static const struct
 {
@@ -274,7 +287,7 @@ umedpt_tensor_unref (UmedptTensor *tensor)
   g_return_if_fail (tensor != NULL);
   if (!g_atomic_ref_count_dec (&tensor->ref_count))
     return;
-  umedpt_tensor_drop_attachments (tensor);
+  attachments_free (tensor->attachments);
   g_mutex_clear (&tensor->lock);
   g_clear_pointer (&tensor->grad, umedpt_tensor_unref);
   umedpt_storage_unref (tensor->storage);
@@ -444,6 +457,26 @@ umedpt_tensor_same_shape (const UmedptTensor *a, const UmedptTensor *b)
       memcmp (a->shape, b->shape, a->n_dims * sizeof a->shape[0]) == 0;
 }
 
+/* Takes out what was made of @tensor before its memory got other values,
+ * through this tensor or through another view of that memory. */
+static UmedptAttachment *
+take_stale (UmedptTensor *tensor, gint version)
+{
+  UmedptAttachment **at = &tensor->attachments, *stale = NULL;
+
+  while (*at) {
+    UmedptAttachment *found = *at;
+    if (found->version == version) {
+      at = &found->next;
+      continue;
+    }
+    *at = found->next;
+    found->next = stale;
+    stale = found;
+  }
+  return stale;
+}
+
 /* The form prepared of @tensor under @key; made by @make on first use, while
  * the tensor is locked, so that it is made once. Owned by the tensor. */
 gpointer
@@ -451,38 +484,38 @@ umedpt_tensor_attach (UmedptTensor *tensor, gconstpointer key,
     UmedptAttachFunc make, gpointer user_data, GDestroyNotify destroy,
     GError **error)
 {
+  gint version = g_atomic_int_get (&tensor->storage->version);
   UmedptAttachment *found;
   gpointer data;
 
   g_mutex_lock (&tensor->lock);
+  attachments_free (take_stale (tensor, version));
   for (found = tensor->attachments; found; found = found->next)
     if (found->key == key)
       break;
   data = found ? found->data : make (tensor, user_data, error);
   if (!found && data) {
     found = g_new (UmedptAttachment, 1);
-    *found = (UmedptAttachment){ key, data, destroy, tensor->attachments };
+    *found =
+        (UmedptAttachment){ key, data, destroy, version, tensor->attachments };
     tensor->attachments = found;
   }
   g_mutex_unlock (&tensor->lock);
   return data;
 }
 
+/* To be called when values have changed. Views of the same memory drop theirs
+ * when they are next asked for. */
 void
 umedpt_tensor_drop_attachments (UmedptTensor *tensor)
 {
   UmedptAttachment *list;
 
+  g_atomic_int_inc (&tensor->storage->version);
   g_mutex_lock (&tensor->lock);
   list = g_steal_pointer (&tensor->attachments);
   g_mutex_unlock (&tensor->lock);
-  while (list) {
-    UmedptAttachment *next = list->next;
-    if (list->destroy)
-      list->destroy (list->data);
-    g_free (list);
-    list = next;
-  }
+  attachments_free (list);
 }
 
 /* Lets the system forget the pages of a tensor that is mapped from a file:

@@ -139,6 +139,30 @@ test_attachments (void)
   g_assert_cmpuint (counter, ==, 4);
 }
 
+/* New values through one view make the forms of all others stale, and the end
+ * of a view does not. */
+static void
+test_attachments_of_views (void)
+{
+  const gint64 shape[] = { 4 }, other[] = { 2, 2 };
+  g_autoptr (UmedptTensor) tensor =
+      umedpt_tensor_new_zeros (UMEDPT_DTYPE_F32, 1, shape, NULL);
+  UmedptTensor *view = umedpt_tensor_reshape (tensor, 2, other, NULL);
+  guint made = 0;
+
+  umedpt_tensor_attach (tensor, "k", make_form, &made, NULL, NULL);
+  umedpt_tensor_attach (view, "k", make_form, &made, NULL, NULL);
+  g_assert_cmpuint (made, ==, 2);
+  umedpt_tensor_drop_attachments (tensor);
+  umedpt_tensor_attach (view, "k", make_form, &made, NULL, NULL);
+  g_assert_cmpuint (made, ==, 3);
+  umedpt_tensor_attach (tensor, "k", make_form, &made, NULL, NULL);
+  g_assert_cmpuint (made, ==, 4);
+  umedpt_tensor_unref (view);
+  umedpt_tensor_attach (tensor, "k", make_form, &made, NULL, NULL);
+  g_assert_cmpuint (made, ==, 4);
+}
+
 /* Blocks are aligned, come back for the same size, and are counted. */
 static void
 test_recycling (void)
@@ -211,6 +235,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tensor/no-memory", test_no_memory);
   g_test_add_func ("/tensor/wrapped", test_wrapped);
   g_test_add_func ("/tensor/attachments", test_attachments);
+  g_test_add_func ("/tensor/attachments/views", test_attachments_of_views);
   g_test_add_func ("/tensor/recycling", test_recycling);
   g_test_add_func ("/tensor/bf16", test_bf16);
   return g_test_run ();
