@@ -241,3 +241,6 @@ write("geojson", "array", json.dumps([{
     "properties": {"classification": "B"},
     "geometry": {"coordinates": [RING], "type": "Polygon"},
     "type": "Feature"}]).encode())
+# JPEG has no writer in the standard library: the slide reader's seed serves.
+with open(os.path.join(HERE, "slide", "jpeg"), "rb") as seed:
+    write("image-file", "colour.jpg", seed.read())
