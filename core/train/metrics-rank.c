@@ -31,7 +31,8 @@ umedpt_rank_sort (UmedptRanked *items, gsize n)
   for (gsize i = 0; i < n; i++)
     if (isnan (items[i].score))
       items[i].score = -INFINITY;
-  qsort (items, n, sizeof items[0], compare);
+  if (n) /* qsort() takes no NULL */
+    qsort (items, n, sizeof items[0], compare);
 }
 
 /* The weights of positives and negatives of the next step; returns its end. */
