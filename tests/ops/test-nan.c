@@ -16,7 +16,8 @@ static void
 test_activate (gconstpointer data)
 {
   static const UmedptActivation activations[] = { UMEDPT_ACTIVATION_NONE,
-    UMEDPT_ACTIVATION_RELU, UMEDPT_ACTIVATION_GELU, UMEDPT_ACTIVATION_SIGMOID };
+    UMEDPT_ACTIVATION_RELU, UMEDPT_ACTIVATION_GELU, UMEDPT_ACTIVATION_SIGMOID,
+    UMEDPT_ACTIVATION_TANH };
   static const UmedptDtype dtypes[] = { UMEDPT_DTYPE_F32, UMEDPT_DTYPE_BF16 };
   UmedptBackend *backend = (UmedptBackend *) data;
 
@@ -67,6 +68,91 @@ test_pool (gconstpointer data)
   }
 }
 
+/* A label map's loss with a NaN among logits of @pixels pixels of 3 classes. */
+static gboolean
+segmentation_loss (UmedptBackend *backend, UmedptTensor *logits,
+    gboolean multilabel, float *loss)
+{
+  const gint64 *shape = logits->shape;
+  g_autoptr (UmedptTensor) labels = multilabel
+      ? fill_new (UMEDPT_DTYPE_U8, 4, shape)
+      : fill_new (UMEDPT_DTYPE_U8, 3, shape);
+  g_autoptr (UmedptTensor) losses = fill_new (UMEDPT_DTYPE_F32, SHAPE (2));
+  gboolean ok;
+
+  for (gsize i = 0; i < labels->n_elements; i++)
+    UMEDPT_U8 (labels)[i] = i % 2;
+  ok = umedpt_dispatch_segmentation_loss (backend,
+      &(UmedptSegmentationLossArgs){ .logits = logits,
+          .labels = labels,
+          .loss = losses,
+          .multilabel = multilabel,
+          .focal_scale = 1 },
+      NULL);
+  *loss = UMEDPT_F32 (losses)[0] + UMEDPT_F32 (losses)[1];
+  return ok;
+}
+
+static gboolean
+row_loss (UmedptBackend *backend, UmedptTensor *logits, gboolean binary,
+    float *loss)
+{
+  const gint64 rows = (gint64) logits->n_elements / 3;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (UmedptTensor) flat =
+      umedpt_tensor_reshape (logits, SHAPE (rows, 3), &error);
+  g_autoptr (UmedptTensor) targets = binary
+      ? fill_random (&(Lcg){ 1 }, UMEDPT_DTYPE_F32, 0.5f, 0.5f, SHAPE (rows, 3))
+      : fill_new (UMEDPT_DTYPE_I32, SHAPE (rows));
+  g_autoptr (UmedptTensor) value = fill_new (UMEDPT_DTYPE_F32, SHAPE (1));
+  gboolean ok;
+
+  g_assert_no_error (error);
+  for (gint64 i = 0; !binary && i < rows; i++)
+    ((gint32 *) targets->data)[i] = i % 3;
+  ok = binary ? umedpt_dispatch_binary_cross_entropy (backend,
+                    &(UmedptBinaryCrossEntropyArgs){ .logits = flat,
+                        .targets = targets,
+                        .loss = value,
+                        .scale = 1,
+                        .normalizer = 1 },
+                    NULL)
+              : umedpt_dispatch_cross_entropy (backend,
+                    &(UmedptCrossEntropyArgs){ .logits = flat,
+                        .targets = targets,
+                        .loss = value,
+                        .scale = 1,
+                        .normalizer = 1 },
+                    NULL);
+  *loss = UMEDPT_F32 (value)[0];
+  return ok;
+}
+
+/* The trainer stops at a loss that is no number: none may hide. */
+static void
+test_losses (gconstpointer data)
+{
+  UmedptBackend *backend = (UmedptBackend *) data;
+
+  for (gsize at = 0; at < 3 * 3 * N; at++) {
+    g_autoptr (UmedptTensor) logits =
+        fill_random (&(Lcg){ at }, UMEDPT_DTYPE_F32, 3, 0, SHAPE (1, 3, N, 3));
+    float loss;
+
+    for (guint k = 0; k < 4; k++) {
+      gboolean (*compute) (UmedptBackend *, UmedptTensor *, gboolean, float *) =
+          k < 2 ? segmentation_loss : row_loss;
+
+      UMEDPT_F32 (logits)[at] = 1;
+      g_assert_true (compute (backend, logits, k % 2, &loss));
+      g_assert_true (isfinite (loss));
+      UMEDPT_F32 (logits)[at] = NAN;
+      g_assert_true (compute (backend, logits, k % 2, &loss));
+      g_assert_true (isnan (loss));
+    }
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -79,9 +165,12 @@ main (int argc, char **argv)
         g_strconcat ("/nan/", backends[i]->name, "/activate", NULL);
     g_autofree char *pool =
         g_strconcat ("/nan/", backends[i]->name, "/pool", NULL);
+    g_autofree char *losses =
+        g_strconcat ("/nan/", backends[i]->name, "/losses", NULL);
 
     g_test_add_data_func (activate, backends[i], test_activate);
     g_test_add_data_func (pool, backends[i], test_pool);
+    g_test_add_data_func (losses, backends[i], test_losses);
   }
   return g_test_run ();
 }
