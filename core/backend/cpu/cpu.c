@@ -2,6 +2,9 @@
  *
  * The CPU backend's table, and the two things all its ops do: cut rows into
  * chunks, and run chunks on the pool with OpenMP held to one thread.
+ *
+ * logit_scale, mask_key_bias and group_reduce are nothing beside what makes
+ * their inputs, and are left to ref.
  */
 #define G_LOG_DOMAIN "Umedpt"
 #include "backend/cpu/cpu.h"

@@ -105,14 +105,17 @@ add_point (const UmedptDetectionLossArgs *args, gsize i, double *sums)
   double z = UMEDPT_F32 (args->centerness)[i], t = centerness (target);
   double weight = t / args->centerness_sum, diff[4];
   double scale = CENTERNESS_WEIGHT / args->positives;
+  float *diff_box =
+      args->diff_boxes ? UMEDPT_F32 (args->diff_boxes) + 4 * i : NULL;
+  float *diff_centerness =
+      args->diff_centerness ? UMEDPT_F32 (args->diff_centerness) : NULL;
 
   sums[1] += weight * box_loss (UMEDPT_F32 (args->boxes) + 4 * i, target, diff);
   sums[2] += scale * ((z < 0 ? 0 : z) - z * t + log1p (exp (-fabs (z))));
-  if (args->diff_centerness)
-    UMEDPT_F32 (args->diff_centerness)
-    [i] = (float) (scale * (1 / (1 + exp (-z)) - t));
-  for (guint j = 0; args->diff_boxes && j < 4; j++)
-    UMEDPT_F32 (args->diff_boxes)[4 * i + j] = (float) (weight * diff[j]);
+  for (guint j = 0; diff_box && j < 4; j++)
+    diff_box[j] = (float) (weight * diff[j]);
+  if (diff_centerness)
+    diff_centerness[i] = (float) (scale * (1 / (1 + exp (-z)) - t));
 }
 
 static void
