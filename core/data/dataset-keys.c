@@ -47,7 +47,7 @@ static const UmedptDatasetKey keys[] = {
   { "box-origin", "voc: number of the first pixel, 1 or 0", "1" },
   { "axis", "nifti: axis along which slices lie, x, y or z", "z" },
   { "slices", "nifti: all, or those with a label (labelled)", "all" },
-  { "slice-step", "nifti: every how manieth slice", "1" },
+  { "slice-step", "nifti: take every n-th slice", "1" },
   { "percentiles", "nifti: of each volume, that become black and white",
     "0.5;99.5" },
   { "channel", "nifti: which of a volume's channels, from 0", "0" },

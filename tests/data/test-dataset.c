@@ -56,6 +56,28 @@ test_keys (void)
       "#rrggbb", NULL);
 }
 
+/* docs/datasets.md has a row for every key, with the words of the table. */
+static void
+test_keys_documented (void)
+{
+  const UmedptDatasetKey *keys = umedpt_dataset_list_keys ();
+  g_autofree char *text = NULL;
+  guint n_rows = 0, n_keys = 0;
+
+  g_assert_true (g_file_get_contents (DATASETS_MD, &text, NULL, NULL));
+  for (; keys[n_keys].key != NULL; n_keys++) {
+    g_autofree char *row = g_strdup_printf ("\n| `%s` | %s | %s |\n",
+        keys[n_keys].key, keys[n_keys].meaning, keys[n_keys].value);
+
+    if (strstr (text, row) == NULL)
+      g_error ("docs/datasets.md lacks “%s”", row);
+  }
+  for (const char *at = strstr (text, "\n| key |"); at != NULL;
+       at = strstr (at + 1, "\n| `"))
+    n_rows++;
+  g_assert_cmpuint (n_rows, ==, n_keys + 1);
+}
+
 static void
 test_imagefolder (void)
 {
@@ -471,6 +493,7 @@ main (int argc, char **argv)
 
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/dataset/keys", test_keys);
+  g_test_add_func ("/dataset/keys/documented", test_keys_documented);
   g_test_add_func ("/dataset/imagefolder", test_imagefolder);
   g_test_add_func ("/dataset/imagefolder/classes", test_imagefolder_classes);
   g_test_add_func ("/dataset/shares", test_shares);
