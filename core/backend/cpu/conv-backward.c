@@ -5,8 +5,9 @@
  * where the stride is 2) with the taps in reverse, and runs in bands as the
  * forward pass does. The gradient of the weights is summed in a number of
  * parts that depends on the shape alone, each over its bands in order, and
- * the parts in order: the same bits whatever the workers. A 1 x 1 convolution
- * is a linear map of pixels.
+ * the parts in order: the same bits whatever the workers; or, where there are
+ * few pixels, as that of a linear map of gathered rows. A 1 x 1 convolution is
+ * a linear map of pixels.
  */
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #define WANTED_BANDS 8
 #define MIN_BAND_ROWS 4
 #define MAX_PARTS 8
+#define MAX_GATHERED 4 /* pixels per output channel, for gathered_gradient() */
 #define MAX_PARTS_SIZE ((gsize) 16 << 20)
 
 static gboolean
@@ -284,12 +286,95 @@ weight_gradient (const UmedptConv2dBackwardArgs *args, UmedptTensor *src,
   return TRUE;
 }
 
+/* The pixels under all taps of one output pixel, tap by tap. */
+static void
+gather_taps (const UmedptRowsBackward *job, gint64 row, float *dst)
+{
+  const UmedptConvGeometry *g = job->geometry;
+  const gint64 *s = g->src->shape, *d = g->dst->shape;
+  const gint64 x = row % d[2], y = row / d[2] % d[1], n = row / (d[1] * d[2]);
+
+  for (gint64 i = 0; i < g->kh * g->kw; i++, dst += s[3]) {
+    gint64 sy = y * g->stride - g->above + i / g->kw;
+    gint64 sx = x * g->stride - g->left + i % g->kw;
+    gconstpointer pixel =
+        umedpt_row (g->src, (n * s[1] + sy) * s[2] + sx, s[3]);
+
+    if (sy < 0 || sy >= s[1] || sx < 0 || sx >= s[2])
+      memset (dst, 0, s[3] * sizeof *dst);
+    else if (g->src->dtype == UMEDPT_DTYPE_BF16)
+      umedpt_kernels_get ()->bf16_to_f32 (pixel, dst, s[3]);
+    else
+      memcpy (dst, pixel, s[3] * sizeof *dst);
+  }
+}
+
+typedef struct
+{
+  gint64 C, taps;
+  const float *src; /* [O, taps, C] */
+  float *dst; /* [O, C, taps] */
+} TapsJob;
+
+static void
+add_taps_chunk (gpointer data, guint worker, guint o)
+{
+  TapsJob *job = data;
+  const float *src = job->src + o * job->taps * job->C;
+  float *dst = job->dst + o * job->taps * job->C;
+
+  for (gint64 c = 0; c < job->C; c++)
+    for (gint64 i = 0; i < job->taps; i++)
+      dst[c * job->taps + i] += src[i * job->C + c];
+}
+
+/* Many weights and few pixels: the product over gathered rows adds to one
+ * gradient, where bands would each write one as large as the weights. Gives
+ * the bias's gradient as well. */
+static gboolean
+gathered_gradient (const UmedptConv2dBackwardArgs *args, GError **error)
+{
+  const UmedptConv2dArgs *f = &args->forward;
+  const gint64 *w = f->weight->shape;
+  const gint64 shape[] = { w[0], w[2] * w[3] * w[1] };
+  const UmedptConvGeometry geometry = { .src = f->src,
+    .dst = args->diff_dst,
+    .kh = w[2],
+    .kw = w[3],
+    .stride = f->stride,
+    .above = f->padding,
+    .left = f->padding };
+  g_autoptr (UmedptTensor) sum =
+      umedpt_tensor_new_zeros (UMEDPT_DTYPE_F32, 2, shape, error);
+  UmedptRowsBackward job = { .N = shape[0],
+    .K = shape[1],
+    .M = (gint64) args->diff_dst->n_elements / w[0],
+    .weight = f->weight,
+    .compute = f->compute,
+    .diff_dst = args->diff_dst,
+    .gather = gather_taps,
+    .geometry = &geometry,
+    .diff_weight = sum ? UMEDPT_F32 (sum) : NULL,
+    .diff_bias = (float *) umedpt_f32_or_null (args->diff_bias) };
+  TapsJob taps = { w[1], w[2] * w[3], job.diff_weight,
+    UMEDPT_F32 (args->diff_weight) };
+
+  if (!sum || !umedpt_rows_backward (&job, error))
+    return FALSE;
+  umedpt_pool_run (umedpt_pool_get_default (), (guint) w[0], add_taps_chunk,
+      &taps);
+  return TRUE;
+}
+
 gboolean
 umedpt_cpu_conv2d_backward (UmedptBackend *backend,
     const UmedptConv2dBackwardArgs *args, GError **error)
 {
   const UmedptConv2dArgs *f = &args->forward;
   const gint64 kh = f->weight->shape[2], kw = f->weight->shape[3];
+  const gboolean gather = args->diff_weight &&
+      (gint64) args->diff_dst->n_elements / MAX (f->weight->shape[0], 1) <=
+          MAX_GATHERED * f->weight->shape[0];
   g_autoptr (UmedptTensor) src = NULL, diff = NULL;
 
   if (!umedpt_cpu_check_compute (f->compute, error))
@@ -303,11 +388,14 @@ umedpt_cpu_conv2d_backward (UmedptBackend *backend,
     return FALSE;
   }
   diff = umedpt_conv_as_type (backend, args->diff_dst, f->compute, error);
-  if (diff && args->diff_weight)
-    src = umedpt_conv_as_type (backend, f->src, f->compute, error);
-  if (!diff || (args->diff_weight && !src))
+  if (!diff || (args->diff_src && !source_gradient (args, diff, error)))
     return FALSE;
-  return (!args->diff_weight || weight_gradient (args, src, diff, error)) &&
-      (!args->diff_bias || bias_gradient (args, error)) &&
-      (!args->diff_src || source_gradient (args, diff, error));
+  if (gather)
+    return gathered_gradient (args, error);
+  if (args->diff_bias && !bias_gradient (args, error))
+    return FALSE;
+  if (!args->diff_weight)
+    return TRUE;
+  src = umedpt_conv_as_type (backend, f->src, f->compute, error);
+  return src && weight_gradient (args, src, diff, error);
 }
