@@ -15,6 +15,12 @@ has_planes (UmedptTaskKind kind)
       kind == UMEDPT_TASK_MULTILABEL_SEGMENTATION;
 }
 
+static void
+boxes_free (gpointer boxes)
+{
+  g_array_unref (boxes);
+}
+
 /* The tensor of targets; the labels are per case if there are cases. */
 static UmedptTensor *
 new_targets (const UmedptBatchShape *shape, guint n, guint n_cases,
@@ -80,8 +86,7 @@ umedpt_batch_new (const UmedptBatchShape *shape, guint n, guint n_groups,
       return NULL;
   }
   if (shape->kind == UMEDPT_TASK_DETECTION) {
-    self->boxes =
-        g_ptr_array_new_with_free_func ((GDestroyNotify) g_array_unref);
+    self->boxes = g_ptr_array_new_with_free_func (boxes_free);
     for (guint i = 0; i < n; i++)
       g_ptr_array_add (self->boxes,
           g_array_new (FALSE, FALSE, sizeof (UmedptBox)));

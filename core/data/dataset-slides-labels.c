@@ -196,13 +196,18 @@ run_matcher (Matcher *self, UmedptSlides *slides, GKeyFile *file,
   return numbers && label_all (self, slides, error);
 }
 
+static void
+regex_free (gpointer regex)
+{
+  g_regex_unref (regex);
+}
+
 gboolean
 umedpt_slides_set_labels (UmedptDataset *dataset, UmedptSlides *self,
     GKeyFile *file, const char *group, GError **error)
 {
   g_autoptr (GPtrArray) folded = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GPtrArray) regexes =
-      g_ptr_array_new_with_free_func ((GDestroyNotify) g_regex_unref);
+  g_autoptr (GPtrArray) regexes = g_ptr_array_new_with_free_func (regex_free);
   g_autoptr (GHashTable) known = g_hash_table_new (g_str_hash, g_str_equal);
   Matcher matcher = { dataset, MATCH_EXACT, folded, regexes, NULL, known };
   g_autofree char *background = NULL;

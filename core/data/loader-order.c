@@ -93,12 +93,17 @@ shuffle (guint *values, guint n, UmedptRandom *random)
   }
 }
 
+static void
+members_free (gpointer members)
+{
+  g_array_unref (members);
+}
+
 /* The units of the classes that occur, one array per class. */
 static GPtrArray *
 units_by_class (const UmedptUnits *units)
 {
-  g_autoptr (GPtrArray) classes =
-      g_ptr_array_new_with_free_func ((GDestroyNotify) g_array_unref);
+  g_autoptr (GPtrArray) classes = g_ptr_array_new_with_free_func (members_free);
   gint max = -1;
 
   for (guint i = 0; i < units->n; i++)
