@@ -65,8 +65,10 @@ read_lines (UmedptDataset *self, const char *name, GError **error)
   return (char **) g_ptr_array_free (g_steal_pointer (&kept), FALSE);
 }
 
-static gboolean
-check_classes (UmedptDataset *self, const char *group, GError **error)
+/* As many as can be, and no two of one name: only the first would be met. */
+gboolean
+umedpt_dataset_check_classes (UmedptDataset *self, const char *group,
+    GError **error)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   guint n = umedpt_dataset_get_n_labels (self);
@@ -104,7 +106,8 @@ umedpt_dataset_load_classes (UmedptDataset *self, GKeyFile *file,
     self->labels = read_lines (self, "classes.txt", error);
   else
     return TRUE;
-  return self->labels != NULL && check_classes (self, group, error);
+  return self->labels != NULL &&
+      umedpt_dataset_check_classes (self, group, error);
 }
 
 gint *

@@ -65,6 +65,8 @@ gboolean umedpt_dataset_fail (UmedptDataset *self, const char *name,
 /* Classes. */
 gboolean umedpt_dataset_load_classes (UmedptDataset *self, GKeyFile *file,
     const char *group, GError **error);
+gboolean umedpt_dataset_check_classes (UmedptDataset *self, const char *group,
+    GError **error);
 /* The key colors, one per class that is left. */
 gboolean umedpt_dataset_load_colors (UmedptDataset *self, GKeyFile *file,
     const char *group, GError **error);

@@ -118,7 +118,12 @@ umedpt_mask_map_apply (const UmedptMaskMap *map, UmedptDataset *self,
   if (self->kind == UMEDPT_TASK_MULTILABEL)
     sample->labels = g_new0 (gfloat, n_labels);
   else
-    sample->mask = g_malloc0_n (n, planes ? n_labels : 1);
+    sample->mask = g_try_malloc0_n (n, planes ? n_labels : 1);
+  if (sample->labels == NULL && sample->mask == NULL) {
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY,
+        "There is no memory for the classes of “%s”.", where);
+    return FALSE;
+  }
   for (gsize i = 0; i < n; i++) {
     gint label = look_up (map, values[i]);
 

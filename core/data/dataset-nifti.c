@@ -16,6 +16,7 @@
 #include "base/error.h"
 
 #define CACHE_BYTES ((gsize) 256 * 1024 * 1024)
+#define MAX_PIXELS ((guint64) 1 << 27) /* of a slice */
 #define MAX_RANKED 1000000 /* voxels that percentiles are taken of */
 
 typedef struct
@@ -249,6 +250,10 @@ add_slices (UmedptDataset *self, const UmedptRecord *like, Case *volume,
   if (!check_sizes (self, volume, &header, error))
     return FALSE;
   get_slicing (state, &header, &width, &height, &n);
+  if ((guint64) width * (guint64) height > MAX_PIXELS)
+    return umedpt_dataset_fail (self, volume->image, error,
+        "its slices have %d x %d pixels, more than %d million", width, height,
+        (gint) (MAX_PIXELS / 1000000));
   if (state->labelled && volume->label != NULL) {
     labels = get_volume (self, volume->label, TRUE, error);
     if (labels == NULL)

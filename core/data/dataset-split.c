@@ -142,17 +142,29 @@ check_filter (UmedptDataset *self, GKeyFile *file, const char *group,
 
 /* The table */
 
-/* What tables call the record: its file, without the folder of images. */
-static char *
-table_name (const UmedptRecord *record, const char *folder)
+/* What tables call the record: its file, with or without the folder of images;
+ * a slice goes by its volume's name. Returns the row + 1, or NULL. */
+static gpointer
+find_row (GHashTable *rows, const UmedptRecord *record, const char *folder)
 {
-  const char *name = record->name;
-  const char *hash = strrchr (name, '#');
+  const char *below = record->name;
   gsize n = strlen (folder);
+  const char *hash = strrchr (record->name, '#');
+  gpointer found;
 
-  if (n > 0 && strncmp (name, folder, n) == 0 && name[n] == '/')
-    name += n + 1;
-  return hash != NULL ? g_strndup (name, hash - name) : g_strdup (name);
+  if (n > 0 && strncmp (below, folder, n) == 0 && below[n] == '/')
+    below += n + 1;
+  found = g_hash_table_lookup (rows, below);
+  if (found == NULL)
+    found = g_hash_table_lookup (rows, record->name);
+  if (found == NULL && hash != NULL && hash > below) {
+    g_autofree char *file = g_strndup (record->name, hash - record->name);
+
+    found = g_hash_table_lookup (rows, file + (below - record->name));
+    if (found == NULL)
+      found = g_hash_table_lookup (rows, file);
+  }
+  return found;
 }
 
 typedef struct
@@ -247,14 +259,10 @@ table_load (Table *table, UmedptDataset *self, const char *name, GKeyFile *file,
 static gboolean
 table_place (Table *table, UmedptDataset *self, UmedptRecord *record)
 {
-  g_autofree char *name = table_name (record, table->images);
-  g_autofree char *whole = table_name (record, "");
-  gpointer found = g_hash_table_lookup (table->rows, name);
+  gpointer found = find_row (table->rows, record, table->images);
   const UmedptCsvRow *row;
   guint i;
 
-  if (found == NULL)
-    found = g_hash_table_lookup (table->rows, whole);
   if (found == NULL) {
     umedpt_dataset_warn (self, record->name,
         "the table of parts does not name it; it is in no part");

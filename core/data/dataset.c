@@ -182,6 +182,8 @@ open_all (UmedptDataset *self, GKeyFile *file, const char *group,
       !find_root (self, file, group, base, error) ||
       !read_window (self, file, group, error) ||
       !self->format->open (self, file, group, error) ||
+      (self->labels != NULL &&
+          !umedpt_dataset_check_classes (self, group, error)) ||
       !umedpt_dataset_load_colors (self, file, group, error) ||
       !has_samples (self, group, error) ||
       !umedpt_dataset_split (self, file, group, error) ||

@@ -163,6 +163,11 @@ test_coco_wrong (void)
       "{\"images\":[{\"id\":1,\"file_name\":\"a.png\",\"width\":99999}],"
       "\"annotations\":[]," CATEGORIES "}",
       "width");
+  labelled_text ("coco.json",
+      "{" IMAGES ",\"annotations\":[],\"categories\":"
+      "[{\"id\":1,\"name\":\"x\"},"
+      "{\"id\":2,\"name\":\"x\"}]}");
+  labelled_fails ("format=coco\n", BOXES, "“x”", "twice", NULL);
   write_coco ("");
   labelled_fails ("format=coco\nclasses=two\n", BOXES, "“nine”", NULL);
 }

@@ -399,13 +399,15 @@ test_split_table (void)
 
   labelled_begin ();
   write_classes ("", 1, 0);
+  labelled_grey ("b/#1.png", 8, 6, 77);
   labelled_text ("split.csv",
       "file,split,patient,quality\na/00.png,train,P1,0.9\n"
-      "b/00.png,test,P2,0.8\n");
+      "b/00.png,test,P2,0.8\nb/#1.png,val,P3,0.1\n");
   dataset = labelled_get (FOLDER "case-column=patient\n", CLASSES);
   g_assert_cmpuint (labelled_count (dataset, UMEDPT_SPLIT_TEST), ==, 1);
-  g_assert_cmpuint (labelled_count (dataset, UMEDPT_SPLIT_ALL), ==, 3);
-  g_assert_cmpstr (umedpt_dataset_get_case (dataset, 1), ==, "P2");
+  g_assert_cmpuint (labelled_count (dataset, UMEDPT_SPLIT_VAL), ==, 1);
+  g_assert_cmpuint (labelled_count (dataset, UMEDPT_SPLIT_ALL), ==, 4);
+  g_assert_cmpstr (umedpt_dataset_get_case (dataset, 2), ==, "P2");
   text = labelled_check (dataset, &n_fatal);
   g_assert_cmpint (n_fatal, ==, 0);
   g_assert_nonnull (strstr (text, "c/00.png: the table of parts"));
