@@ -359,7 +359,8 @@ test_nifti_damage (void)
 static void
 test_frames (void)
 {
-  g_autoptr (UmedptDataset) dataset = NULL;
+  g_autoptr (UmedptDataset) dataset = NULL, outside = NULL;
+  g_autofree char *folder = NULL, *keys = NULL;
   g_autoptr (UmedptSample) sample = NULL;
 
   begin_masks ();
@@ -373,6 +374,12 @@ test_frames (void)
   g_assert_cmpuint (labelled_count (dataset, UMEDPT_SPLIT_VAL), ==, 1);
   sample = umedpt_dataset_read (dataset, 0, NULL);
   check_mask (sample, 6, "01201*");
+  /* unpacked elsewhere: the folder as an absolute path */
+  labelled_grey ("elsewhere/c 1/0003.png", 3, 2, 0);
+  folder = labelled_path ("elsewhere");
+  keys = g_strdup_printf ("format=frames\nimages=%s\n", folder);
+  outside = labelled_get (keys, SEGMENT);
+  g_assert_true (g_path_is_absolute (umedpt_dataset_get_name (outside, 0)));
   labelled_text ("frames.csv", "image,mask\nimages/a.png,../m.png\n");
   labelled_fails ("format=frames\n", SEGMENT, "frames.csv:2", "inside", NULL);
   labelled_text ("frames.csv", "clip,frame,mask\n../../x,3,masks/a.png\n");
