@@ -13,7 +13,6 @@
  * --serve: as bench-encoder; each line asks for that many steps.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -234,7 +233,10 @@ run (Bench *bench, GError **error)
   printf ("{\"ready\": true}\n");
   fflush (stdout);
   while (fgets (line, sizeof line, stdin)) {
-    if (!measure (bench, MAX (atoi (line), 1), times, error))
+    gint64 wanted = 0;
+    if (!g_ascii_string_to_signed (g_strstrip (line), 10, 1, 1000, &wanted,
+            error) ||
+        !measure (bench, (gint) wanted, times, error))
       return FALSE;
     report (times, 0);
   }

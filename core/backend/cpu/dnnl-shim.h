@@ -65,6 +65,13 @@ shim_desc_new_strided (ShimDesc *desc, int n_dims, const dnnl_dims_t dims,
 }
 
 static inline dnnl_status_t
+shim_desc_new_part (ShimDesc *desc, ShimConstDesc whole, const dnnl_dims_t dims,
+    const dnnl_dims_t offsets)
+{
+  return dnnl_memory_desc_create_submemory (desc, whole, dims, offsets);
+}
+
+static inline dnnl_status_t
 shim_append_sum (dnnl_post_ops_t ops)
 {
   return dnnl_post_ops_append_sum (ops, 1, 0, dnnl_data_type_undef);
@@ -160,6 +167,14 @@ shim_desc_new_strided (ShimDesc *desc, int n_dims, const dnnl_dims_t dims,
 {
   *desc = g_new0 (dnnl_memory_desc_t, 1);
   return dnnl_memory_desc_init_by_strides (*desc, n_dims, dims, type, strides);
+}
+
+static inline dnnl_status_t
+shim_desc_new_part (ShimDesc *desc, ShimConstDesc whole, const dnnl_dims_t dims,
+    const dnnl_dims_t offsets)
+{
+  *desc = g_new0 (dnnl_memory_desc_t, 1);
+  return dnnl_memory_desc_init_submemory (*desc, whole, dims, offsets);
 }
 
 static inline dnnl_status_t

@@ -171,6 +171,12 @@ primitive_new (const UmedptPrimitiveKey *key, UmedptDescribeFunc describe,
   return self;
 }
 
+static void
+release (gpointer primitive)
+{
+  umedpt_primitive_unref (primitive);
+}
+
 /* Under the lock. */
 static void
 drop_oldest (void)
@@ -195,8 +201,7 @@ umedpt_primitive_get (const UmedptPrimitiveKey *key,
 
   g_mutex_lock (&lock);
   if (!cache)
-    cache = g_hash_table_new_full (key_hash, key_equal, NULL,
-        (GDestroyNotify) umedpt_primitive_unref);
+    cache = g_hash_table_new_full (key_hash, key_equal, NULL, release);
   found = g_hash_table_lookup (cache, key);
   if (!found) {
     found = primitive_new (key, describe, data, error);

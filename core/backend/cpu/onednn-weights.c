@@ -8,12 +8,15 @@
 #define G_LOG_DOMAIN "Umedpt"
 #include "backend/cpu/onednn-private.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/pool.h"
 
 #define KEEP_LIMIT ((gsize) 512 << 20)
+#define PART 192 /* outputs; oneDNN's blocks are of 64 at most */
 
 /* Buffers of parameters that have new values and will be packed again soon:
  * asking the system for 100 MB in every training step would fault every page
@@ -222,6 +225,58 @@ umedpt_onednn_reorder (ShimConstDesc from_desc, gpointer from,
   return s;
 }
 
+/* Linear weights in parts of whole blocks of outputs: in training all weights
+ * are packed in every step. */
+typedef struct
+{
+  ShimConstDesc from_desc, to_desc;
+  gpointer from, to;
+  gint64 O, C;
+  atomic_int failed;
+} PackJob;
+
+static void
+pack_part (gpointer data, guint worker, guint part)
+{
+  PackJob *job = data;
+  const gint64 first = part * PART;
+  const dnnl_dims_t dims = { MIN (PART, job->O - first), job->C };
+  const dnnl_dims_t offsets = { first, 0 };
+  ShimDesc from = NULL, to = NULL;
+  dnnl_status_t s = shim_desc_new_part (&from, job->from_desc, dims, offsets);
+
+  if (!s)
+    s = shim_desc_new_part (&to, job->to_desc, dims, offsets);
+  if (!s)
+    s = umedpt_onednn_reorder (from, job->from, to, job->to);
+  if (s)
+    atomic_store (&job->failed, 1);
+  shim_desc_free (from);
+  shim_desc_free (to);
+}
+
+static dnnl_status_t
+pack (const UmedptPacked *self, ShimConstDesc plain, const float *src,
+    UmedptPackedWeights *to)
+{
+  PackJob job = { .from_desc = plain,
+    .to_desc = to->desc,
+    .from = (gpointer) src,
+    .to = to->data,
+    .O = self->O,
+    .C = self->C };
+
+  /* whole blocks: nothing is padded */
+  if (self->kh * self->kw == 1 && self->O % PART == 0 && self->C % 64 == 0 &&
+      self->O > PART) {
+    umedpt_pool_run (umedpt_pool_get_default (), (guint) (self->O / PART),
+        pack_part, &job);
+    if (!atomic_load (&job.failed))
+      return dnnl_success;
+  }
+  return umedpt_onednn_reorder (plain, (gpointer) src, to->desc, to->data);
+}
+
 /* The weights in the layout @desc, packed on first use. */
 UmedptPackedWeights *
 umedpt_packed_take_weights (UmedptPacked *self, ShimConstDesc desc,
@@ -247,7 +302,7 @@ umedpt_packed_take_weights (UmedptPacked *self, ShimConstDesc desc,
                                                                : dnnl_oi)
          : dnnl_out_of_memory;
   if (!s)
-    s = umedpt_onednn_reorder (plain, (gpointer) src, desc, to->data);
+    s = pack (self, plain, src, to);
   shim_desc_free (plain);
   if (!umedpt_onednn_check (s, "pack weights", error)) {
     weights_free (to);
