@@ -98,6 +98,8 @@ static const UmedptConfigKey keys[] = {
     "images in memory at once, where the loss allows; 0: the whole batch" },
   { "train", "checkpoint-activations", BOOLEAN, C (checkpoint_activations), 0, 0, NULL, "false",
     "compute encoder blocks twice instead of keeping what they made" },
+  { "train", "dropout", BOOLEAN, C (dropout), 0, 0, NULL, "true",
+    "whether heads leave out features, and the encoder blocks, at random" },
   { "train", "sampler", CHOICE, C (sampler), 0, 0, samplers, "cyclic",
     "order of the tasks: in turn until the longest is through, until the shortest is, one after another, or at random" },
   { "train", "precision", CHOICE, C (precision), 0, 0, precisions, "auto",

@@ -56,6 +56,7 @@ typedef struct
   guint round_tasks; /* passes per shared step; 0: one of each task */
   guint micro_batch; /* images at once where the loss allows; 0: the batch */
   gboolean checkpoint_activations;
+  gboolean dropout; /* and stochastic depth */
   UmedptSampler sampler;
   UmedptPrecision precision;
   char *device;

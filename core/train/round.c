@@ -83,8 +83,8 @@ forward (UmedptTrainer *self, UmedptRunTask *task, const UmedptBatch *batch,
     guint first, guint n, const UmedptLossNormalizers *normalizers,
     UmedptLoss *loss, GError **error)
 {
-  const UmedptPass pass = { TRUE, pass_seed (self, task, first),
-    self->config->checkpoint_activations };
+  const UmedptPass pass = { self->config->dropout,
+    pass_seed (self, task, first), self->config->checkpoint_activations };
   UmedptFeatures features = { { 0 } };
   UmedptTaskOutput output = { 0 };
   g_autoptr (UmedptTensor) images =
