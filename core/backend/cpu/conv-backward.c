@@ -297,15 +297,15 @@ gather_taps (const UmedptRowsBackward *job, gint64 row, float *dst)
   for (gint64 i = 0; i < g->kh * g->kw; i++, dst += s[3]) {
     gint64 sy = y * g->stride - g->above + i / g->kw;
     gint64 sx = x * g->stride - g->left + i % g->kw;
-    gconstpointer pixel =
-        umedpt_row (g->src, (n * s[1] + sy) * s[2] + sx, s[3]);
+    gint64 pixel = (n * s[1] + sy) * s[2] + sx;
 
     if (sy < 0 || sy >= s[1] || sx < 0 || sx >= s[2])
       memset (dst, 0, s[3] * sizeof *dst);
     else if (g->src->dtype == UMEDPT_DTYPE_BF16)
-      umedpt_kernels_get ()->bf16_to_f32 (pixel, dst, s[3]);
+      umedpt_kernels_get ()->bf16_to_f32 (umedpt_row (g->src, pixel, s[3]), dst,
+          s[3]);
     else
-      memcpy (dst, pixel, s[3] * sizeof *dst);
+      memcpy (dst, umedpt_row (g->src, pixel, s[3]), s[3] * sizeof *dst);
   }
 }
 
