@@ -152,13 +152,13 @@ umedpt_swin_end_round (UmedptSwin *self, UmedptContext *context, GError **error)
 {
   gboolean ok;
 
-  if (!self->round) {
+  g_mutex_lock (&self->lock);
+  ok = self->round != NULL;
+  if (ok)
+    ok = umedpt_tape_backward (self->round_tape, context, error);
+  else
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
         "umedpt_model_end_round() without umedpt_model_begin_round().");
-    return FALSE;
-  }
-  g_mutex_lock (&self->lock);
-  ok = umedpt_tape_backward (self->round_tape, context, error);
   drop_round (self);
   g_mutex_unlock (&self->lock);
   return ok;
