@@ -54,7 +54,7 @@ typedef struct
   guint epochs; /* at most */
   guint64 rounds; /* at most; 0: as epochs say */
   guint round_tasks; /* passes per shared step; 0: one of each task */
-  guint micro_batch; /* images at once where the loss allows; 0: the batch */
+  guint micro_batch; /* images at once where the loss allows, 1; 0: the batch */
   gboolean checkpoint_activations;
   gboolean dropout; /* and stochastic depth */
   UmedptSampler sampler;

@@ -254,6 +254,31 @@ test_description (void)
           strcmp (keys[i].key, data->key) == 0);
 }
 
+/* The examples that ship are right. */
+static void
+test_examples (gconstpointer data)
+{
+  g_autoptr (GDir) dir = g_dir_open (data, 0, NULL);
+  const char *name;
+  guint n = 0;
+
+  g_assert_nonnull (dir);
+  while ((name = g_dir_read_name (dir))) {
+    g_autofree char *path = g_build_filename (data, name, NULL);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (UmedptTrainConfig) config = NULL;
+
+    if (!g_str_has_suffix (name, ".ini"))
+      continue;
+    config = umedpt_train_config_new_from_file (path, &error);
+    g_assert_no_error (error);
+    g_assert_nonnull (config);
+    n++;
+  }
+  g_assert_cmpuint (n, >=, 2);
+}
+
+/* Usage: test-config [FOLDER-OF-EXAMPLES] */
 int
 main (int argc, char **argv)
 {
@@ -265,5 +290,7 @@ main (int argc, char **argv)
   g_test_add_func ("/config/copy", test_copy);
   g_test_add_func ("/config/words", test_words);
   g_test_add_func ("/config/description", test_description);
+  if (argc > 1)
+    g_test_add_data_func ("/config/examples", argv[1], test_examples);
   return g_test_run ();
 }
