@@ -17,6 +17,8 @@
 #include "infer/session.h"
 #include "data/slide.h"
 #include "data/tiles.h"
+#include "data/dataset.h"
+#include "train/trainer.h"
 #include "output/draw.h"
 #include "output/features.h"
 #include "output/run-report.h"
