@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Lines are written whole, by one write() each, so that who follows the file
- * sees no half line and a crash leaves at most one.
+ * sees no half line and a crash leaves at most one. The file is locked: two
+ * processes must not train in one folder.
  */
 #include "train/log.h"
 
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +35,19 @@ fail (UmedptTrainLog *self, const char *what, GError **error)
   return FALSE;
 }
 
+/* Where there are no locks (some network file systems) there is none. */
+static gboolean
+take_lock (UmedptTrainLog *self, GError **error)
+{
+  if (flock (self->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_EXISTS,
+      "'%s' is in use: another process trains in this folder. Wait for it, or "
+      "stop it.",
+      self->path);
+  return FALSE;
+}
+
 UmedptTrainLog *
 umedpt_train_log_new (const char *path, gint64 size, GError **error)
 {
@@ -45,6 +60,8 @@ umedpt_train_log_new (const char *path, gint64 size, GError **error)
     fail (self, "open", error);
     return NULL;
   }
+  if (!take_lock (self, error))
+    return NULL;
   /* after a loss of power the file may be shorter than it was */
   if (size >= 0 && size < status.st_size && ftruncate (self->fd, size) != 0) {
     fail (self, "shorten", error);

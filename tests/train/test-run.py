@@ -233,6 +233,41 @@ def a_loss_that_is_not_finite_stops_with_names(folder):
 
 
 @test
+def two_processes_do_not_share_a_folder(folder):
+    path = synthetic.config(folder, ["classification"],
+                            "[train]\nepochs=1000\nprecision=f32\n" + LR)
+    out = os.path.join(folder, "out")
+    process = begin("run", path, "-o", out)
+    for line in process.stdout:
+        if json.loads(line)["type"] == "checkpoint":
+            break
+    try:
+        run("resume", out, status=1, says=("another process",))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@test
+def image_by_image_or_at_once_is_the_same(folder):
+    """The gradients of parts of a batch add up to that of the batch."""
+    kinds = [k for k in synthetic.MAKERS if k != "segmentation"]
+    path = synthetic.config(folder, kinds, "[train]\nepochs=4\nprecision=f32\n"
+                            "dropout=false\nvalidate-every=0\n[optimizer]\n"
+                            "lr=1e-4\n")
+    losses = []
+    for size in ("0", "1", "3"):
+        out = os.path.join(folder, "out" + size)
+        run("run", path, "-o", out, "-q", "--set", "train.micro-batch=" + size)
+        losses.append([e["losses"] for e in log(out) if e["type"] == "round"])
+    for other in losses[1:]:
+        # later, what rounding does grows
+        for a, b in list(zip(losses[0], other))[:2]:
+            for task in kinds:
+                assert abs(a[task] - b[task]) < 1e-3 * a[task], (task, a, b)
+
+
+@test
 def a_changed_configuration_is_not_continued(folder):
     path = synthetic.config(folder, ["classification"],
                             "[train]\nepochs=1\nprecision=f32\n" + LR)
