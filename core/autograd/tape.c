@@ -11,6 +11,7 @@
 
 #include "autograd/ops-private.h"
 #include "base/error.h"
+#include "tensor/storage.h"
 
 typedef struct
 {
@@ -204,12 +205,17 @@ gboolean
 umedpt_tape_parameter_grad (UmedptTensor *tensor, UmedptTensor **diff,
     GError **error)
 {
+  gboolean counted;
+
   *diff = NULL;
   if (!tensor || !tensor->requires_grad)
     return TRUE;
-  if (!tensor->grad)
+  if (!tensor->grad) { /* it stays, so it is no activation */
+    counted = umedpt_storage_set_counted (FALSE);
     tensor->grad = umedpt_tensor_new_zeros (UMEDPT_DTYPE_F32, tensor->n_dims,
         tensor->shape, error);
+    umedpt_storage_set_counted (counted);
+  }
   *diff = tensor->grad;
   return *diff != NULL;
 }

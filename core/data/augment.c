@@ -47,7 +47,8 @@ describe (const UmedptWarp *warp, UmedptAugmentMap *map)
  * becomes the hull of where it went, its corners cut if it was turned, clipped
  * to the result.
  *
- * Returns: (transfer full): the new sample
+ * Returns: (transfer full): the new sample, or %NULL if there is no memory for
+ *   it
  *
  * Since: 0.1
  */
@@ -75,11 +76,10 @@ umedpt_augment (const UmedptSample *sample, guint n_masks,
   /* A mirrored object would have no box. */
   warp.reflect = umedpt_augmentation_get_reflect (set) && !sample->boxes;
 
-  result = g_new0 (UmedptSample, 1);
-  result->width = warp.width;
-  result->height = warp.height;
+  result = umedpt_sample_new (warp.width, warp.height);
+  if (!result)
+    return NULL;
   n = (gsize) warp.width * warp.height;
-  result->image = g_new (gfloat, 3 * n);
   copy_labels (sample, n_masks, result);
   umedpt_warp_image (&warp, sample->image, result->image);
   if (sample->mask) {

@@ -15,6 +15,7 @@
 #include <glib/gstdio.h>
 
 #include "base/error.h"
+#include "tensor/storage.h"
 
 #define MAX_FILE ((guint64) 1 << 30)
 /* As a sample of three floats per pixel: 1.5 GiB. */
@@ -37,7 +38,8 @@ umedpt_image_file_alloc (guint64 width, guint64 height, gint channels,
     return NULL;
   }
   if (what != UMEDPT_IMAGE_READ_HEADER) {
-    data = g_try_new (gfloat, (gsize) (width * height * (guint64) channels));
+    data = umedpt_scratch_new ((gsize) (width * height * (guint64) channels) *
+        sizeof (gfloat));
     if (data == NULL) {
       g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY,
           "there is no memory for %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT
@@ -58,7 +60,7 @@ umedpt_image_file_alloc (guint64 width, guint64 height, gint channels,
 void
 umedpt_image_file_free (UmedptImageFile *self)
 {
-  g_free (self->data);
+  umedpt_scratch_free (self->data);
   g_free (self);
 }
 

@@ -54,14 +54,15 @@ copy (gconstpointer data, gsize size)
   return data ? g_memdup2 (data, size) : NULL;
 }
 
-/* A copy of everything but the image. */
+/* A copy of everything but the image, which stays as it is. */
 static void
 copy_rest (const UmedptSample *from, guint n_masks, UmedptSample *to)
 {
   gsize n = (gsize) from->width * from->height;
+  gfloat *image = to->image;
 
   *to = *from;
-  to->image = NULL;
+  to->image = image;
   to->labels = copy (from->labels, n_masks * sizeof (gfloat));
   to->weights = copy (from->weights, n_masks * sizeof (gfloat));
   to->mask = copy (from->mask, n * n_masks);
@@ -133,11 +134,13 @@ entry_new (guint index, const UmedptSample *sample, guint n_masks)
 static UmedptSample *
 entry_expand (const Entry *entry, guint n_masks)
 {
-  UmedptSample *sample = g_new0 (UmedptSample, 1);
+  UmedptSample *sample =
+      umedpt_sample_new (entry->rest.width, entry->rest.height);
   gsize pixels = (gsize) entry->rest.width * entry->rest.height;
 
+  if (!sample)
+    return NULL; /* as if it were not there */
   copy_rest (&entry->rest, n_masks, sample);
-  sample->image = g_new (gfloat, 3 * pixels);
   if (entry->channels == 3 && entry->packed)
     for (gsize i = 0; i < 3 * pixels; i++)
       sample->image[i] = entry->table[entry->packed[i]];

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "data/loader-private.h"
+#include "tensor/storage.h"
 
 #define MAX_THREADS 64
 
@@ -196,6 +197,13 @@ make (UmedptLoader *self, Slot *slot, guint item, GError **error)
   umedpt_random_init_named (&random, self->settings.seed, name);
   result = umedpt_augment (sample, self->n_planes, &self->settings.augment,
       &random, &slot->batch->maps[item]);
+  if (!result) {
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY,
+        "%s: there is no memory for an image of %d x %d pixels.",
+        umedpt_dataset_get_name (self->dataset, index),
+        self->settings.augment.width, self->settings.augment.height);
+    return FALSE;
+  }
   slot->batch->indices[item] = index;
   umedpt_batch_store (slot->batch, &self->shape, item,
       target_row (self, slot, position), result);
@@ -222,6 +230,7 @@ run (gpointer data)
 {
   UmedptLoader *self = data;
 
+  umedpt_storage_set_counted (FALSE); /* batches are no activations */
   g_mutex_lock (&self->lock);
   while (!self->quit) {
     GError *error = NULL;

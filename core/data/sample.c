@@ -4,6 +4,10 @@
  */
 #include "data/sample.h"
 
+#include <string.h>
+
+#include "tensor/storage.h"
+
 /**
  * umedpt_sample_new:
  * @width: pixels
@@ -24,15 +28,18 @@ umedpt_sample_new (gint width, gint height)
 
   g_return_val_if_fail (width > 0 && height > 0, NULL);
 
-  if (!g_size_checked_mul (&n, (gsize) width * (gsize) height, 3))
+  if (!g_size_checked_mul (&n, (gsize) width * (gsize) height,
+          3 * sizeof (gfloat)))
     return NULL;
   self = g_new0 (UmedptSample, 1);
   self->width = width;
   self->height = height;
   self->label = UMEDPT_IGNORE_LABEL;
-  self->image = g_try_new0 (gfloat, n);
+  self->image = umedpt_scratch_new (n);
   if (!self->image)
     g_clear_pointer (&self, umedpt_sample_free);
+  else
+    memset (self->image, 0, n);
   return self;
 }
 
@@ -49,7 +56,7 @@ umedpt_sample_free (UmedptSample *self)
 {
   if (!self)
     return;
-  g_free (self->image);
+  umedpt_scratch_free (self->image);
   g_free (self->labels);
   g_free (self->weights);
   g_free (self->mask);

@@ -29,6 +29,7 @@ struct _FreeBlock
 static GMutex lock;
 static FreeBlock *free_blocks[N_CLASSES];
 static gsize kept, in_use, peak;
+static GPrivate apart; /* non-NULL: this thread's memory is not counted */
 
 /* The size class that holds @size bytes and its rounded size. */
 static guint
@@ -51,14 +52,16 @@ size_class (gsize size, gsize *rounded)
 
 /* Under the lock. */
 static void
-count_use (gsize bytes)
+count_use (gsize bytes, gboolean counted)
 {
+  if (!counted)
+    return;
   in_use += bytes;
   peak = MAX (peak, in_use);
 }
 
 static gpointer
-take_block (gsize size, gsize *bucket)
+take_block (gsize size, gboolean counted, gsize *bucket)
 {
   guint index = size_class (size, bucket);
   FreeBlock *block;
@@ -68,7 +71,7 @@ take_block (gsize size, gsize *bucket)
   if (block) {
     free_blocks[index] = block->next;
     kept -= *bucket;
-    count_use (*bucket);
+    count_use (*bucket, counted);
   }
   g_mutex_unlock (&lock);
   if (block)
@@ -78,21 +81,22 @@ take_block (gsize size, gsize *bucket)
   block = aligned_alloc (ALIGNMENT, *bucket);
   if (block) { /* what was refused must not count */
     g_mutex_lock (&lock);
-    count_use (*bucket);
+    count_use (*bucket, counted);
     g_mutex_unlock (&lock);
   }
   return block;
 }
 
 static void
-give_block (gpointer data, gsize bucket)
+give_block (gpointer data, gsize bucket, gboolean counted)
 {
   gsize rounded;
   guint index = size_class (bucket, &rounded);
   FreeBlock *block = data;
 
   g_mutex_lock (&lock);
-  in_use -= bucket;
+  if (counted)
+    in_use -= bucket;
   if (bucket >= KEEP_MIN && kept + bucket <= KEEP_LIMIT && rounded == bucket) {
     block->next = free_blocks[index];
     free_blocks[index] = block;
@@ -107,9 +111,11 @@ UmedptStorage *
 umedpt_storage_new (gsize size, GError **error)
 {
   UmedptStorage *storage;
+  gboolean counted = g_private_get (&apart) == NULL;
   gsize bucket = 0;
-  gpointer data =
-      size < G_MAXSIZE / 2 ? take_block (MAX (size, 1), &bucket) : NULL;
+  gpointer data = size < G_MAXSIZE / 2
+      ? take_block (MAX (size, 1), counted, &bucket)
+      : NULL;
 
   if (!data) {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY,
@@ -123,6 +129,7 @@ umedpt_storage_new (gsize size, GError **error)
   storage->data = data;
   storage->size = size;
   storage->bucket = bucket;
+  storage->counted = counted;
   return storage;
 }
 
@@ -154,7 +161,7 @@ umedpt_storage_unref (UmedptStorage *storage)
   if (!g_atomic_ref_count_dec (&storage->ref_count))
     return;
   if (storage->bucket)
-    give_block (storage->data, storage->bucket);
+    give_block (storage->data, storage->bucket, storage->counted);
   else if (storage->destroy)
     storage->destroy (storage->user_data);
   g_free (storage);
@@ -188,4 +195,41 @@ umedpt_storage_get_peak (gboolean reset)
     peak = in_use;
   g_mutex_unlock (&lock);
   return value;
+}
+
+gboolean
+umedpt_storage_set_counted (gboolean counted)
+{
+  gboolean before = g_private_get (&apart) == NULL;
+
+  g_private_set (&apart, GINT_TO_POINTER (!counted));
+  return before;
+}
+
+/* The size class lies before the memory, which stays aligned. */
+gpointer
+umedpt_scratch_new (gsize size)
+{
+  gsize bucket = 0;
+  guint8 *data = size < G_MAXSIZE / 2
+      ? take_block (size + ALIGNMENT, FALSE, &bucket)
+      : NULL;
+
+  if (!data)
+    return NULL;
+  memcpy (data, &bucket, sizeof bucket);
+  return data + ALIGNMENT;
+}
+
+void
+umedpt_scratch_free (gpointer data)
+{
+  guint8 *block = data;
+  gsize bucket;
+
+  if (!block)
+    return;
+  block -= ALIGNMENT;
+  memcpy (&bucket, block, sizeof bucket);
+  give_block (block, bucket, FALSE);
 }

@@ -16,6 +16,7 @@ struct _UmedptStorage
   gpointer data;
   gsize size; /* usable bytes */
   gsize bucket; /* size class for recycling, 0 = foreign memory */
+  gboolean counted; /* in umedpt_storage_get_peak() */
   GDestroyNotify destroy; /* of foreign memory */
   gpointer user_data;
   gboolean mapped; /* read-only pages of a file, may be dropped */
@@ -29,5 +30,15 @@ UmedptStorage *umedpt_storage_ref (UmedptStorage *storage);
 void umedpt_storage_unref (UmedptStorage *storage);
 void umedpt_storage_trim (void);
 gsize umedpt_storage_get_peak (gboolean reset);
+/* Whether memory that the calling thread asks for from now on is counted in
+ * the peak: what is made ahead or stays is no activation. Returns what was set
+ * before, at first TRUE. */
+gboolean umedpt_storage_set_counted (gboolean counted);
+
+/* Recycled memory without a tensor: large, short-lived buffers of threads
+ * that come and go, which each of malloc's arenas would keep. Not counted, not
+ * cleared; NULL if there is none. */
+gpointer umedpt_scratch_new (gsize size);
+void umedpt_scratch_free (gpointer data);
 
 G_END_DECLS
