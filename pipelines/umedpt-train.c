@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 static const struct
 {
   const char *name;
@@ -57,12 +61,25 @@ list_commands (void)
   return g_string_free (text, FALSE);
 }
 
+/* Threads of every task's loader take and free large buffers. Left to itself,
+ * the C library raises the size from which memory goes back to the system, and
+ * each of its arenas keeps holes of some megabytes: as much again per task as
+ * the batches. A size that is set stays. */
+static void
+bound_memory (void)
+{
+#ifdef __GLIBC__
+  mallopt (M_MMAP_THRESHOLD, 128 << 10);
+#endif
+}
+
 int
 main (int argc, char **argv)
 {
   g_auto (GStrv) args = g_strdupv (argv);
   g_autofree char *names = list_commands ();
 
+  bound_memory ();
   program_begin ("umedpt-train");
   train_command_line = argv;
   if (argc < 2)
