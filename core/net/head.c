@@ -75,8 +75,11 @@ declare_detection (UmedptHead *self, UmedptParameters *parameters,
 
   umedpt_conv_declare (&self->classes, parameters, classes, channels, outputs,
       3, UMEDPT_CONV_FCOS_CLASSES);
+  /* From 0, where a box has no area, -ln IoU has a pole behind a ReLU: some
+   * points get no gradient and others a thousandfold one, which drowns that of
+   * all other tasks. Of some size, the loss begins near 1 like the others. */
   umedpt_conv_declare (&self->boxes, parameters, boxes, channels, 4, 3,
-      UMEDPT_CONV_FCOS);
+      UMEDPT_CONV_FCOS_BOXES);
   umedpt_conv_declare (&self->centerness, parameters, centerness, channels, 1,
       3, UMEDPT_CONV_FCOS);
   for (gint i = 0; i < UMEDPT_DETECTION_LEVELS; i++) {

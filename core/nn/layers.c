@@ -57,6 +57,7 @@ weight_init (UmedptConvKind kind)
       return UMEDPT_INIT_KAIMING;
     case UMEDPT_CONV_FCOS:
     case UMEDPT_CONV_FCOS_CLASSES:
+    case UMEDPT_CONV_FCOS_BOXES:
       return UMEDPT_INIT_NORMAL;
     default:
       return UMEDPT_INIT_CONV;
@@ -72,6 +73,8 @@ bias_init (UmedptConvKind kind)
       return UMEDPT_INIT_ZERO;
     case UMEDPT_CONV_FCOS_CLASSES:
       return UMEDPT_INIT_FOCAL_PRIOR;
+    case UMEDPT_CONV_FCOS_BOXES:
+      return UMEDPT_INIT_BOX_PRIOR;
     default:
       return UMEDPT_INIT_CONV;
   }

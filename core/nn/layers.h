@@ -41,6 +41,7 @@ typedef enum
   UMEDPT_CONV_KAIMING, /* by fan-out, bias 0: layers of detectors */
   UMEDPT_CONV_FCOS, /* deviation 0.01, bias 0: a detector's outputs */
   UMEDPT_CONV_FCOS_CLASSES, /* the same, bias so that all is background */
+  UMEDPT_CONV_FCOS_BOXES, /* the same, bias so that boxes have a size */
 } UmedptConvKind;
 
 void umedpt_linear_declare (UmedptLinear *self, UmedptParameters *parameters,

@@ -58,6 +58,9 @@ initialise (const UmedptParameter *entry, UmedptTensor *tensor, guint64 seed)
     case UMEDPT_INIT_FOCAL_PRIOR:
       fill (data, n, -4.59511985f); /* -ln 99 */
       break;
+    case UMEDPT_INIT_BOX_PRIOR:
+      fill (data, n, 2.0f);
+      break;
   }
 }
 

@@ -27,6 +27,7 @@ typedef enum
   UMEDPT_INIT_KAIMING, /* normal, deviation sqrt (2 / fan_out); spec.fan_in
                           holds the fan out */
   UMEDPT_INIT_FOCAL_PRIOR, /* -ln 99: Lin et al. 2017, section 4.1 */
+  UMEDPT_INIT_BOX_PRIOR, /* 2: half a box's side, in strides */
 } UmedptInit;
 
 typedef enum
