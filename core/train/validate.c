@@ -108,6 +108,10 @@ show (const UmedptTrainObserver *observer, const UmedptTrainTask *config,
   } else if (task->kind == UMEDPT_TASK_DETECTION) {
     umedpt_decode_boxes (output, image, prediction.width, prediction.height,
         &settings, boxes);
+    /* best first; the decoder's limit is on the class alone */
+    while (boxes->len &&
+        g_array_index (boxes, UmedptBox, boxes->len - 1).score < SHOWN_SCORE)
+      g_array_set_size (boxes, boxes->len - 1);
     prediction.boxes = boxes;
     prediction.boxes_truth = g_ptr_array_index (batch->boxes, image);
   } else {

@@ -152,25 +152,17 @@ def configure(folder, name, model):
                             keys=f"batch={N}\n", name=name)
 
 
-def make_start(folder, path):
-    """Initial values: a round without a learning rate leaves them. Boxes begin
-    at a size, not at 0: there -ln IoU has a pole behind a ReLU, and rounding
-    decides which points have a gradient, and which of 1e5."""
-    subprocess.run([TRAIN, "run", configure(folder, "first.ini", f"arch={ARCH}"), "-o",
-                    os.path.join(folder, "first"), "-q", "--set", "optimizer.lr=0",
-                    "--set", "train.rounds=1"], check=True)
-    tensors, metadata = safetensors_io.load(
-        os.path.join(folder, "first", "model.safetensors"))
-    for name in tensors:
-        if name.endswith("conv_reg.bias"):
-            tensors[name] = tensors[name] + np.float32(2)
-    safetensors_io.save(path, tensors, metadata)
+def make_start(folder):
+    """Initial values: a round without a learning rate leaves them."""
+    out = os.path.join(folder, "first")
+    subprocess.run([TRAIN, "run", configure(folder, "first.ini", f"arch={ARCH}"), "-o", out,
+                    "-q", "--set", "optimizer.lr=0", "--set", "train.rounds=1"], check=True)
+    return os.path.join(out, "model.safetensors")
 
 
 def train(folder):
     """Initial model, losses by round and task, trained model."""
-    start, second = (os.path.join(folder, name) for name in ("start.safetensors", "second"))
-    make_start(folder, start)
+    start, second = make_start(folder), os.path.join(folder, "second")
     path = configure(folder, "second.ini", f"start={start}")
     subprocess.run([TRAIN, "run", path, "-o", second, "-q"], check=True)
     with open(os.path.join(second, "log.jsonl")) as file:
