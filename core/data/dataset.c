@@ -174,6 +174,21 @@ has_samples (UmedptDataset *self, const char *group, GError **error)
   return FALSE;
 }
 
+/* An index mask of one class says the same everywhere. */
+static gboolean
+check_segmentation (UmedptDataset *self, const char *group, GError **error)
+{
+  if (self->kind != UMEDPT_TASK_SEGMENTATION || self->labels == NULL ||
+      g_strv_length (self->labels) > 1)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
+      "[%s]: the masks of “%s” have the one class “%s”, which leaves nothing to "
+      "learn. List the background as a class before it, or set "
+      "kind=multilabel-segmentation.",
+      group, self->root, self->labels[0]);
+  return FALSE;
+}
+
 static gboolean
 open_all (UmedptDataset *self, GKeyFile *file, const char *group,
     const char *base, GError **error)
@@ -184,6 +199,7 @@ open_all (UmedptDataset *self, GKeyFile *file, const char *group,
       !self->format->open (self, file, group, error) ||
       (self->labels != NULL &&
           !umedpt_dataset_check_classes (self, group, error)) ||
+      !check_segmentation (self, group, error) ||
       !umedpt_dataset_load_colors (self, file, group, error) ||
       !has_samples (self, group, error) ||
       !umedpt_dataset_split (self, file, group, error) ||

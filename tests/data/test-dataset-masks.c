@@ -111,6 +111,8 @@ test_masks_wrong (void)
   labelled_fails ("format=masks\nmask-values=0;1;1\n", SEGMENT, "twice", NULL);
   labelled_fails ("format=masks\nignore-value=x\n", SEGMENT, "ignore-value",
       NULL);
+  labelled_fails ("format=masks\nignore-labels=one;two\n", SEGMENT,
+      "one class “zero”", "background", NULL);
   labelled_grey ("images/b.png", 3, 2, 0);
   labelled_fails ("format=masks\n", SEGMENT, "images/b.png", "no mask", NULL);
   labelled_fails ("format=masks\nclasses=none.txt;x\nimages=no\n", SEGMENT,
