@@ -12,6 +12,15 @@
 # A case is ARCH:VARIANT:SIZE[:PRECISION]. Passes if ||a - b|| / ||b|| < 1e-4 of
 # outputs and < 1e-3 of each gradient in f32; in bf16 < 0.2 of outputs, and a
 # cosine > 0.9 of each gradient, > 0.99 of the gradient as a whole.
+#
+# In f32, rounding decides on which side of a ReLU's bend a value next to 0 is,
+# and one such decision changes gradients by up to 1e-2. Among the 3e5 values
+# before the decoder's ReLUs some are that near, and no bias keeps them away
+# after an instance norm or none. So a case also passes if it is within the
+# limits of what PyTorch computes with some of those values on the other side.
+# For example swinv2-nano:gated:90x250 on the cpu backend: one value, 1.5e-6 of
+# its map's root mean square, accounts for 2.5e-3 in the gradients; with it on
+# the other side 1.2e-4 is left, as much as between PyTorch's f32 and its f64.
 
 import json
 import os
@@ -73,9 +82,8 @@ def describe(dump, arch, variant, path):
 
 
 def away_from_zero(name, values):
-    """Rounding decides on which side of a ReLU's bend a value near 0 is, and
-    each decision changes a gradient by more than the limit. Where a norm or a
-    bias comes before a ReLU it keeps most values away from 0, on either side."""
+    """Where a norm or a bias comes before a ReLU it keeps most values away from
+    the bend, on either side."""
     if name.startswith("decoder.model.decoder.blocks.") and name.endswith(".1.bias"):
         return np.where(values < 0, np.float32(-1), np.float32(1)) + values
     if name.startswith("decoder.model.decoder.blocks.") and name.endswith(".1.weight"):
@@ -110,9 +118,9 @@ def make_seed(name, shape):
     return (wave / np.sqrt(height * width)).astype(np.float32)
 
 
-def reference(description, tensors, images):
-    """Outputs, their seeds, and gradients, by name."""
-    model = torch_umedpt.Model(description, tensors)
+def reference(description, tensors, images, crossed=()):
+    """Outputs, their seeds, and gradients, by name; values near a bend."""
+    model = torch_umedpt.Model(description, tensors, crossed)
     x = torch.from_numpy(images).float().div(255).permute(0, 3, 1, 2)
     outputs = model.forward(x, torch.from_numpy(GROUPS))
     unused = set(model.p) - model.used
@@ -126,7 +134,8 @@ def reference(description, tensors, images):
             outs[f"out/{task}/{i}"] = out.detach().numpy()
             total = total + (out * torch.from_numpy(seed)).sum()
     total.backward()
-    return outs, seeds, {"grad/" + name: grad for name, grad in model.gradients().items()}
+    grads = {"grad/" + name: grad for name, grad in model.gradients().items()}
+    return outs, seeds, grads, sorted(model.bends)
 
 
 def distance(a, b):
@@ -148,6 +157,20 @@ def compare_f32(found, outs, grads):
     return sorted(errors)
 
 
+def compare_across(found, errors, bends, rerun):
+    """compare_f32, with those values on the other side of a bend that explain
+    most of the errors; how many."""
+    crossed, rest = [], sum(error**2 for error, _ in errors)
+    for bend in bends[:16]:
+        if errors[-1][0] < 1:
+            break
+        trial = compare_f32(found, *rerun(crossed + [bend]))
+        if sum(error**2 for error, _ in trial) < rest:
+            crossed, errors = crossed + [bend], trial
+            rest = sum(error**2 for error, _ in errors)
+    return errors, len(crossed)
+
+
 def compare_bf16(found, outs, grads):
     largest = max(np.linalg.norm(grad) for grad in grads.values())
     errors = [(distance(found[name], out) / 0.2, name) for name, out in outs.items()]
@@ -167,7 +190,7 @@ def test(dump, run, folder, arch, variant, size, precision="f32"):
     description = describe(dump, arch, variant, path)
     tensors = make_model(run, description, path)
     images = np.stack([formula.image(i, height, width) for i in range(len(GROUPS))])
-    outs, seeds, grads = reference(description, tensors, images)
+    outs, seeds, grads, bends = reference(description, tensors, images)
     safetensors_io.save(source, {"images": images, "groups": GROUPS, **seeds})
     subprocess.run([run, "run", path, precision, source, target], check=True)
     found, _ = safetensors_io.load(target)
@@ -181,6 +204,10 @@ def test(dump, run, folder, arch, variant, size, precision="f32"):
             return False
         found[name] = found[name].reshape(expected.shape).astype(np.float64)
     errors = (compare_bf16 if precision == "bf16" else compare_f32)(found, outs, grads)
+    if errors[-1][0] >= 1 and precision == "f32":
+        errors, n = compare_across(found, errors, bends, lambda crossed: reference(
+            description, tensors, images, crossed)[::2])
+        label += f", {n} of {len(bends)} bends crossed"
     good = errors[-1][0] < 1
     for error, name in errors[-1:] if good else errors[-8:]:
         print(f"{'ok' if good else 'not ok'} {label}: {error:.2g} of the limit at {name}")
