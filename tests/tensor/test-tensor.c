@@ -163,6 +163,38 @@ test_attachments_of_views (void)
   g_assert_cmpuint (made, ==, 4);
 }
 
+/* What a thread sets apart stays out of the peak, then and when it goes. */
+static void
+test_not_counted (void)
+{
+  gsize base = umedpt_storage_get_peak (TRUE);
+  UmedptStorage *storage;
+  guint8 *first, *second;
+
+  base = umedpt_storage_get_peak (TRUE);
+  g_assert_true (umedpt_storage_set_counted (FALSE));
+  storage = umedpt_storage_new (1 << 20, NULL);
+  g_assert_false (umedpt_storage_set_counted (TRUE));
+  g_assert_cmpuint (umedpt_storage_get_peak (FALSE), ==, base);
+  umedpt_storage_unref (storage);
+  storage = umedpt_storage_new (1 << 20, NULL);
+  g_assert_cmpuint (umedpt_storage_get_peak (FALSE), ==, base + (1 << 20));
+  umedpt_storage_unref (storage);
+  umedpt_storage_get_peak (TRUE);
+  g_assert_cmpuint (umedpt_storage_get_peak (TRUE), ==, base);
+
+  first = umedpt_scratch_new (100000);
+  g_assert_cmpuint ((gsize) first % 64, ==, 0);
+  memset (first, 0xaa, 100000);
+  umedpt_scratch_free (first);
+  second = umedpt_scratch_new (100000);
+  g_assert_true (second == first);
+  umedpt_scratch_free (second);
+  umedpt_scratch_free (NULL);
+  g_assert_null (umedpt_scratch_new (G_MAXSIZE - 8));
+  g_assert_cmpuint (umedpt_storage_get_peak (FALSE), ==, base);
+}
+
 /* Blocks are aligned, come back for the same size, and are counted. */
 static void
 test_recycling (void)
@@ -237,6 +269,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tensor/attachments", test_attachments);
   g_test_add_func ("/tensor/attachments/views", test_attachments_of_views);
   g_test_add_func ("/tensor/recycling", test_recycling);
+  g_test_add_func ("/tensor/not-counted", test_not_counted);
   g_test_add_func ("/tensor/bf16", test_bf16);
   return g_test_run ();
 }
