@@ -156,13 +156,18 @@ umedpt_run_event_find (const UmedptRunEvent *self, const char *path)
   return NULL;
 }
 
+static void
+event_free (gpointer data)
+{
+  umedpt_run_event_free (data);
+}
+
 GPtrArray *
 umedpt_run_log_read (const char *folder, GError **error)
 {
   g_autofree char *path = g_build_filename (folder, "log.jsonl", NULL);
   g_autofree char *text = NULL;
-  g_autoptr (GPtrArray) events =
-      g_ptr_array_new_with_free_func ((GDestroyNotify) umedpt_run_event_free);
+  g_autoptr (GPtrArray) events = g_ptr_array_new_with_free_func (event_free);
   g_autoptr (GError) local = NULL;
   guint number = 0;
   char *end;
