@@ -38,7 +38,7 @@ def peak(folder, groups):
                    timeout=120)
     with open(os.path.join(out, "log.jsonl")) as file:
         events = [json.loads(line) for line in file]
-    return min(e["activations"] for e in events if e["type"] == "round")
+    return max(e["activations"] for e in events if e["type"] == "round")
 
 
 def check(folder, name, groups, counts):
