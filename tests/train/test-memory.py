@@ -29,7 +29,7 @@ def group_as(text, number):
 
 
 def peak(folder, groups):
-    """What rounds report, the least of some."""
+    """The most that a round reports; what loaders make is not counted."""
     name = os.path.join(folder, f"config-{len(os.listdir(folder))}.ini")
     with open(name, "w") as file:
         file.write(f"{MODEL}{CONFIG}" + "".join(groups))
