@@ -81,6 +81,8 @@ static const UmedptConfigKey keys[] = {
     "channels of the detection decoder, a multiple of 32" },
   { "model", "stochastic-depth", REAL, M (stochastic_depth), 0, 0.99, NULL, NULL,
     "largest probability of leaving out a block; by architecture" },
+  { "model", "residual-init", REAL, M (residual_init), 0, 1, NULL, "0.1",
+    "scale with which the branches of a new encoder's blocks begin; 1: as in torchvision, from which small data sets hardly learn classes" },
   { "model", "size", SIZE, M (size), 32, 4096, NULL, "256",
     "width and height of its images, pixels" },
   { "model", "mpp", REAL, M (mpp), 0, 1000, NULL, "0",

@@ -182,6 +182,7 @@ umedpt_config_read_model (UmedptTrainConfig *config, GError **error)
         "it is missing; expected an architecture, as swinv2-nano, or 'start' "
         "with a model file");
   config->keep_tasks = keys.keep_tasks;
+  config->residual_init = keys.residual_init;
   config->frozen = g_steal_pointer (&keys.freeze);
   config->description = keys.start ? make_started (config, &keys, error)
                                    : make_new (config, &keys, error);

@@ -52,7 +52,7 @@ typedef struct
   gint norm, pool_order, pooling, grouper;
   gboolean squeeze_dense, keep_tasks;
   guint squeezer_channels, pixel_channels, pixel_hidden, detection_channels;
-  double stochastic_depth, mpp;
+  double stochastic_depth, residual_init, mpp;
   gint size[2];
   char **freeze;
 } UmedptModelKeys;

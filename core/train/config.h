@@ -46,6 +46,7 @@ typedef struct
   GKeyFile *keys;
   /* [model] */
   char *start; /* (nullable) model file to begin with */
+  double residual_init; /* of new encoders: gamma of the blocks' norms */
   UmedptDescription *description; /* of the model to make, with all tasks */
   gboolean keep_tasks; /* of `start`, besides those of the configuration */
   char **frozen; /* blocks: "encoder", "squeezer", "decoder", … */

@@ -56,6 +56,32 @@ make_record (UmedptTrainer *self)
   return g_string_free (json, FALSE);
 }
 
+/* Lets the branches of a new encoder's blocks begin small: gamma of both norms
+ * of every block. The norm stands after the branch (Liu et al. 2022, section
+ * 3.2), so that with gamma = 1 a deep stack of random branches drowns what
+ * tells images apart, and the vector collapses to a constant before it has
+ * learnt anything. The authors of Swin V2 begin with 0; a small value lets
+ * gradients reach the branches from the first step. */
+static void
+scale_branches (UmedptModel *model, double gamma)
+{
+  UmedptParameters *parameters = umedpt_model_get_parameters (model);
+
+  for (guint i = 0; i < umedpt_parameters_get_n (parameters); i++) {
+    const char *name = umedpt_parameters_get_name (parameters, i);
+    UmedptTensor *tensor = umedpt_parameters_get_tensor (parameters, i);
+
+    if (!tensor || !g_str_has_prefix (name, UMEDPT_ENCODER_PREFIX) ||
+        !(g_str_has_suffix (name, ".norm1.weight") ||
+            g_str_has_suffix (name, ".norm2.weight")))
+      continue;
+    for (gsize j = 0; j < tensor->n_elements; j++)
+      UMEDPT_F32 (tensor)[j] = (float) gamma;
+    umedpt_tensor_drop_attachments (tensor);
+  }
+  umedpt_parameters_changed (parameters);
+}
+
 static gboolean
 make_model (UmedptTrainer *self, const char *checkpoint, GError **error)
 {
@@ -79,6 +105,8 @@ make_model (UmedptTrainer *self, const char *checkpoint, GError **error)
     config->description->source = g_strdup ("umedpt-train");
   self->model = umedpt_model_new_extended (base, config->description,
       derive_seed (config->seed, "model", ""), error);
+  if (self->model && !base)
+    scale_branches (self->model, config->residual_init);
   return self->model != NULL;
 }
 
