@@ -145,7 +145,8 @@ def measure_peer(args, n):
     done = subprocess.run(
         [str(peers_python(args.peers)), str(HERE / "peers-tasks.py"),
          "--tasks", str(n), "--batch", str(args.batch), "--size",
-         str(args.size), "--precision", args.precision, "--limit-gb", str(args.limit_gb),
+         str(args.size), "--precision", args.precision,
+         "--limit-gb", str(args.limit_gb),
          "--kinds", ",".join(keys.split("\n")[0].split("=")[1]
                              for _, keys in TASKS)],
         stdout=subprocess.PIPE, text=True, check=True)
