@@ -16,8 +16,8 @@
 G_BEGIN_DECLS
 
 /* Rows cut into chunks of equal size (the last may be smaller). The size
- * depends on the number of rows and of workers; the result of a row depends on
- * neither. */
+ * depends on the number of rows, and on that of workers only where a row's
+ * result does not depend on its chunk. */
 typedef struct
 {
   gint64 rows; /* in all */
