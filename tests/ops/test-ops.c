@@ -10,6 +10,8 @@
  *   test-ops             compare (TAP)
  *   test-ops --bench     time the same rows: GFLOP/s, or GB/s where an op is
  *                        bound by memory
+ *   test-ops --sums      checksums of the cpu backend's outputs, for
+ *                        test-workers.py
  *
  * UMEDPT_CPU chooses the kernels; the build runs the program once per level.
  */
@@ -306,6 +308,28 @@ bench_case (const Case *c)
   clear_inputs (&in);
 }
 
+/* Where the backend refuses, nothing: that is ref's business. */
+static void
+sum_case (const Case *c)
+{
+  OpInputs in = make_inputs (c);
+  OpOutputs out = { { NULL } };
+
+  if (run (c->backend, c, &in, &out, NULL)) {
+    g_print ("%s %s %s", c->row->kind->name, c->row->name,
+        variant_names[g_bit_nth_lsf (c->variant, -1)]);
+    for (guint i = 0; i < G_N_ELEMENTS (out.t); i++)
+      if (out.t[i]) {
+        g_autofree char *sum = g_compute_checksum_for_data (G_CHECKSUM_MD5,
+            out.t[i]->data, umedpt_tensor_get_size (out.t[i]));
+        g_print (" %s", sum);
+      }
+    g_print ("\n");
+  }
+  clear_outputs (&out);
+  clear_inputs (&in);
+}
+
 /* Calls @func for all rows and variants on @backend. */
 static void
 for_each_case (UmedptBackend *backend, void (*func) (const Case *))
@@ -347,6 +371,10 @@ main (int argc, char **argv)
 
   if (!has_isa ()) {
     g_print ("1..0 # SKIP this processor has no %s\n", g_getenv ("UMEDPT_CPU"));
+    return 0;
+  }
+  if (argc > 1 && g_str_equal (argv[1], "--sums")) {
+    for_each_case (umedpt_backend_cpu (), sum_case);
     return 0;
   }
   if (!bench) {

@@ -63,6 +63,15 @@ activate_f32 (float *x, gsize n, UmedptActivation activation)
   }
 }
 
+/* The same for the tail as for the rest: what is a tail depends on how a map
+ * was cut. */
+static inline vf
+activate_coarse (vf x, UmedptActivation activation)
+{
+  return activation == UMEDPT_ACTIVATION_GELU ? gelu_coarse (x)
+                                              : activate (x, activation);
+}
+
 static void
 activate_bf16 (guint16 *x, gsize n, UmedptActivation activation)
 {
@@ -76,7 +85,7 @@ activate_bf16 (guint16 *x, gsize n, UmedptActivation activation)
   if (i < n) {
     guint16 tail[LANES] = { 0 };
     memcpy (tail, x + i, (n - i) * sizeof *x);
-    vf_store_bf16 (tail, activate (vf_load_bf16 (tail), activation));
+    vf_store_bf16 (tail, activate_coarse (vf_load_bf16 (tail), activation));
     memcpy (x + i, tail, (n - i) * sizeof *x);
   }
 }
