@@ -119,7 +119,10 @@ units_by_class (const UmedptUnits *units)
   return g_steal_pointer (&classes);
 }
 
-/* Fills @order with as many units as there are; FALSE if none has a class. */
+/* Fills @order with as many units as there are, the classes in turn, so that
+ * every batch holds them equally often: what all images have in common, which
+ * is most of an untrained network's vector, then cancels in the gradient of
+ * the head. FALSE if none has a class. */
 static gboolean
 draw_balanced (const UmedptUnits *units, guint *order, UmedptRandom *random)
 {
@@ -143,7 +146,6 @@ draw_balanced (const UmedptUnits *units, guint *order, UmedptRandom *random)
       shuffle ((guint *) members->data, members->len, random);
     order[i] = g_array_index (members, guint, at[c]++ % members->len);
   }
-  shuffle (order, units->n, random);
   return TRUE;
 }
 
