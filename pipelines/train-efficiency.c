@@ -14,6 +14,9 @@
 #include "train-adapt.h"
 #include "train-plot.h"
 
+#define NAME_CHARACTERS \
+  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
 static struct
 {
   char **starts, **changes;
@@ -64,16 +67,29 @@ point_clear (gpointer data)
   g_free (((TrainPoint *) data)->line);
 }
 
-/* "tiny" of "models/tiny.safetensors" */
+/* "tiny" of "models/tiny.safetensors"; of those of one name "run-1-model", since
+ * every run calls its result the same. Only what files, CSV and JSON can hold
+ * as it is. */
 static char *
 start_name (const char *start)
 {
+  g_autofree char *path = g_canonicalize_filename (start, NULL);
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *parent = g_path_get_basename (folder);
   g_autofree char *base = g_path_get_basename (start);
   char *dot = strrchr (base, '.');
+  gboolean several = FALSE;
+  char *name;
 
+  for (guint i = 0; options.starts && options.starts[i]; i++) {
+    g_autofree char *other = g_path_get_basename (options.starts[i]);
+    several |=
+        strcmp (options.starts[i], start) != 0 && g_str_equal (other, base);
+  }
   if (dot && dot != base)
     *dot = '\0';
-  return g_strdup (base);
+  name = several ? g_strconcat (parent, "-", base, NULL) : g_strdup (base);
+  return g_strcanon (name, NAME_CHARACTERS, '_');
 }
 
 static const char *
@@ -124,20 +140,76 @@ make_config (const Cell *cell, GError **error)
   return NULL;
 }
 
+/* What @keys say, but for where the data lie: comments do not count. */
+static char *
+to_text (GKeyFile *keys)
+{
+  g_autoptr (GKeyFile) bare = g_key_file_new ();
+  g_autofree char *text = g_key_file_to_data (keys, NULL, NULL);
+
+  g_key_file_load_from_data (bare, text, (gsize) -1, G_KEY_FILE_NONE, NULL);
+  g_key_file_remove_key (bare, "train", "folder", NULL);
+  return g_key_file_to_data (bare, NULL, NULL);
+}
+
+/* A run of this name that another command made is not this cell's. */
+static gboolean
+check_same (const Cell *cell, const char *begun, GError **error)
+{
+  g_autoptr (GKeyFile) keys = make_keys (cell, error);
+  g_autoptr (GKeyFile) old = NULL;
+  g_autofree char *is = NULL;
+  g_autofree char *was = NULL;
+
+  if (!keys)
+    return FALSE;
+  old = train_load_keys (begun, NULL, error);
+  if (!old)
+    return FALSE;
+  is = to_text (keys);
+  was = to_text (old);
+  if (g_str_equal (is, was))
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_EXISTS,
+      "'%s' is of another study: it has another model to begin with, or other "
+      "settings. Choose another --output, or remove that run.",
+      begun);
+  return FALSE;
+}
+
+/* Before anything is trained for nothing. */
+static gboolean
+check_split (const Cell *cell, UmedptTrainConfig *config, GError **error)
+{
+  const UmedptTrainTask *task = g_ptr_array_index (config->tasks, 0);
+  g_autoptr (GArray) indices = NULL;
+
+  if (!umedpt_train_config_open_data (config, error))
+    return FALSE;
+  indices = umedpt_dataset_get_split (task->dataset, cell->split);
+  if (indices->len)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
+      "The data set of task '%s' has no images in the part to measure on. Name "
+      "another with --split.",
+      task->name);
+  return FALSE;
+}
+
 /* Trains what is not trained yet. */
 static gboolean
-train_cell (const Cell *cell, const char *folder, GError **error)
+train_cell (const Cell *cell, const char *folder, gboolean begun,
+    GError **error)
 {
-  g_autofree char *begun = g_build_filename (folder, "config.ini", NULL);
   g_autoptr (UmedptTrainer) trainer = NULL;
-  UmedptTrainConfig *config;
+  g_autoptr (UmedptTrainConfig) config = NULL;
 
-  if (g_file_test (begun, G_FILE_TEST_EXISTS)) {
+  if (begun) {
     trainer = umedpt_trainer_resume (folder, error);
   } else {
     config = make_config (cell, error);
-    if (config)
-      trainer = umedpt_trainer_new (config, folder, error);
+    if (config && check_split (cell, config, error))
+      trainer = umedpt_trainer_new (g_steal_pointer (&config), folder, error);
   }
   return trainer && train_silently (trainer, error);
 }
@@ -169,11 +241,15 @@ get_result (const Cell *cell, GError **error)
       g_build_filename (options.output, "runs", name, NULL);
   g_autofree char *file = g_strdup_printf ("%s/result-%s.json", folder,
       options.split ? options.split : "test");
+  g_autofree char *config = g_build_filename (folder, "config.ini", NULL);
+  const gboolean begun = g_file_test (config, G_FILE_TEST_EXISTS);
   char *json = NULL;
 
-  if (g_file_get_contents (file, &json, NULL, NULL))
+  if (begun && !check_same (cell, config, error))
+    return NULL;
+  if (begun && g_file_get_contents (file, &json, NULL, NULL))
     return json;
-  if (!train_cell (cell, folder, error))
+  if (!train_cell (cell, folder, begun, error))
     return NULL;
   json = evaluate_cell (cell, folder, error);
   if (json && !train_write (file, json, error))

@@ -183,6 +183,32 @@ def efficiency_makes_a_table_and_a_plot(folder):
         out, "runs", "model-frozen-25-1", "model.safetensors")).st_mtime_ns
     run("efficiency", path, "-o", out, "--fractions", "0", status=2,
         says=("percent",))
+    # what another command made is not taken for this one's
+    run(*args, "--set", "optimizer.lr=1e-2", status=1,
+        says=("another study",))
+
+
+@test
+def efficiency_tells_models_of_one_name_apart(folder):
+    _, one = trained(folder, ["segmentation"])
+    other = os.path.join(folder, "other", os.path.basename(one))
+    os.mkdir(os.path.dirname(other))
+    run("init", "-a", "swinv2-nano", "-i", "64", "-o", other)
+    path = synthetic.config(folder, ["classification"], SHORT, n=24,
+                            name="target.ini")
+    out = os.path.join(folder, "efficiency")
+    args = ["efficiency", path, "--fractions", "100", "--seeds", "1",
+            "--modes", "frozen"]
+    run(*args, "-o", out, "--start", one, "--start", other, "--split", "val")
+    with open(os.path.join(out, "efficiency.csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    parent = os.path.basename(os.path.dirname(one))
+    assert [r["start"] for r in rows] == [f"{parent}-model", "other-model"]
+    assert len(os.listdir(os.path.join(out, "runs"))) == 2
+    # a part that is empty is found before anything is trained
+    empty = os.path.join(folder, "empty")
+    run(*args, "-o", empty, "--start", one, status=1, says=("--split",))
+    assert not os.path.exists(os.path.join(empty, "runs"))
 
 
 def main():
