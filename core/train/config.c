@@ -50,6 +50,21 @@ set_folder (UmedptTrainConfig *self, const char *folder)
                       : g_steal_pointer (&absolute);
 }
 
+/* What waits for validations would wait for ever without them. */
+static gboolean
+check_validation (const UmedptTrainConfig *self, GError **error)
+{
+  const gboolean plateau = self->schedule.kind == UMEDPT_SCHEDULE_PLATEAU;
+
+  if (self->validate_every || !(plateau || self->patience))
+    return TRUE;
+  return umedpt_config_fail (self,
+      plateau ? UMEDPT_CONFIG_SCHEDULE : UMEDPT_CONFIG_TRAIN,
+      plateau ? "kind" : "patience", error,
+      "there are no validations, by which it would go. Take "
+      "[train] validate-every=0 out, or this.");
+}
+
 static gboolean
 read_groups (UmedptTrainConfig *self, const char *folder, GError **error)
 {
@@ -61,6 +76,7 @@ read_groups (UmedptTrainConfig *self, const char *folder, GError **error)
              UMEDPT_CONFIG_OPTIMIZER, self, error) &&
       umedpt_config_read_group (self, UMEDPT_CONFIG_SCHEDULE,
           UMEDPT_CONFIG_SCHEDULE, self, error) &&
+      check_validation (self, error) &&
       umedpt_config_read_model (self, error) &&
       umedpt_config_read_tasks (self, error);
 }
