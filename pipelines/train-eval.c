@@ -69,6 +69,45 @@ train_open_config (const char *path, char *const *changes, char *const *tasks,
   return g_steal_pointer (&config);
 }
 
+/* One task as JSON, its table printed on the way. */
+static char *
+evaluate_task (UmedptModel *model, UmedptTrainTask *task, UmedptSplit split,
+    UmedptPrecision precision, GError **error)
+{
+  g_autofree char *result = umedpt_evaluate (model, task, split, options.device,
+      precision, NULL, train_get_cancellable (), error);
+  g_autofree char *text =
+      result ? umedpt_evaluation_to_text (result, error) : NULL;
+
+  if (!text)
+    return NULL;
+  if (!options.json)
+    g_print ("%s (%s)\n%s", task->name, umedpt_task_kind_get_name (task->kind),
+        text);
+  return g_steal_pointer (&result);
+}
+
+/* A task without images in this part is passed over if another has some. */
+static gboolean
+passes_over (const UmedptTrainConfig *config, const UmedptTrainTask *task,
+    UmedptSplit split)
+{
+  guint n_with = 0, own = 0;
+
+  for (guint i = 0; i < config->tasks->len; i++) {
+    const UmedptTrainTask *other = g_ptr_array_index (config->tasks, i);
+    g_autoptr (GArray) indices =
+        umedpt_dataset_get_split (other->dataset, split);
+
+    n_with += indices->len > 0;
+    own = other == task ? indices->len : own;
+  }
+  if (own || !n_with)
+    return FALSE;
+  g_printerr ("%s: no images in this part\n", task->name);
+  return TRUE;
+}
+
 /* All tasks as one JSON object; tables are printed on the way. */
 static char *
 evaluate (UmedptModel *model, UmedptTrainConfig *config, UmedptSplit split,
@@ -81,22 +120,18 @@ evaluate (UmedptModel *model, UmedptTrainConfig *config, UmedptSplit split,
       umedpt_model_get_hash (model), options.split ? options.split : "val");
   for (guint i = 0; i < config->tasks->len; i++) {
     UmedptTrainTask *task = g_ptr_array_index (config->tasks, i);
-    g_autofree char *result = umedpt_evaluate (model, task, split,
-        options.device, precision, NULL, train_get_cancellable (), error);
-    g_autofree char *text = NULL;
+    g_autofree char *result = NULL;
 
+    /* names of tasks are letters, digits, - and _ */
+    g_string_append_printf (json, "%s\"%s\":", i ? "," : "", task->name);
+    if (passes_over (config, task, split)) {
+      g_string_append (json, "null");
+      continue;
+    }
+    result = evaluate_task (model, task, split, precision, error);
     if (!result)
       return NULL;
-    /* names of tasks are letters, digits, - and _ */
-    g_string_append_printf (json, "%s\"%s\":%s", i ? "," : "", task->name,
-        result);
-    text = umedpt_evaluation_to_text (result, error);
-    if (!text)
-      return NULL;
-    if (!options.json) {
-      g_print ("%s (%s)\n", task->name, umedpt_task_kind_get_name (task->kind));
-      g_print ("%s", text);
-    }
+    g_string_append (json, result);
   }
   g_string_append (json, "}}");
   return g_string_free (g_steal_pointer (&json), FALSE);

@@ -107,6 +107,11 @@ def eval_repeats_what_validation_said(folder):
     only = json.loads(run("eval", model, path, "--task", "cases", "--json",
                           "--split", "train"))
     assert list(only["tasks"]) == ["cases"]
+    # a part that some tasks have and others lack
+    shares = ["--set", "task cases.split=0.4;0.3;0.3", "--split", "test"]
+    result = json.loads(run("eval", model, path, "--json", *shares))["tasks"]
+    assert result["classification"] is None and result["cases"]["n"] > 0
+    run("eval", model, path, "--split", "test", status=1, says=("no images",))
     run("eval", model, path, "--task", "none", status=1, says=("[task none]",))
     run("eval", model, path, "--split", "none", status=2, says=("train, val",))
     other = synthetic.config(folder, ["multilabel"], SHORT, name="other.ini")
