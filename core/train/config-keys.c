@@ -193,6 +193,8 @@ static const UmedptConfigKey keys[] = {
     "probability from which a label or pixel counts" },
   { "task", "threads", COUNT, T (train.threads), 1, 256, NULL, "1",
     "threads that read images" },
+  { "task", "cache", COUNT, T (cache), 0, 1e6, NULL, "0",
+    "MiB of memory for training images that were read already; worth it where reading is slow" },
 };
 // clang-format on
 

@@ -105,6 +105,8 @@ complete (const UmedptTrainConfig *config, UmedptTrainTask *task)
   task->val.balanced = FALSE;
   task->val.augment.random = FALSE;
   task->val.augment.augmentation = UMEDPT_AUGMENT_NONE;
+  /* not for validation, which reads every image once and forgets its loader */
+  task->train.cache_bytes = (gsize) task->cache << 20;
 }
 
 static UmedptTrainTask *

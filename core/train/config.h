@@ -32,6 +32,7 @@ typedef struct
   char *group; /* of the key file, "task NAME" */
   UmedptLoaderSettings train, val; /* batch, augmentation, fit, size … */
   double fraction; /* of the training split that is used: 1 */
+  guint cache; /* of decoded training images, MiB; 0: none */
   double focal_gamma; /* classification */
   double lr_factor; /* of the head, 1 */
   double threshold; /* of the task's description */

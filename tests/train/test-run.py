@@ -268,6 +268,21 @@ def image_by_image_or_at_once_is_the_same(folder):
 
 
 @test
+def images_that_are_kept_are_the_same(folder):
+    kinds = list(synthetic.MAKERS)
+    path = synthetic.config(folder, kinds,
+                            "[train]\nepochs=3\nprecision=f32\n" + LR,
+                            keys="batch=4\naugment=weak\n")
+    results = []
+    for size in ("0", "1"):
+        out = os.path.join(folder, "out" + size)
+        sets = [x for k in kinds for x in ("--set", f"task {k}.cache={size}")]
+        run("run", path, "-o", out, "-q", "-p", "0", *sets)
+        results.append([e["losses"] for e in log(out) if e["type"] == "round"])
+    assert results[0] == results[1] and len(results[0]) > 3
+
+
+@test
 def a_changed_configuration_is_not_continued(folder):
     path = synthetic.config(folder, ["classification"],
                             "[train]\nepochs=1\nprecision=f32\n" + LR)
