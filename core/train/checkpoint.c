@@ -105,9 +105,11 @@ store_state (UmedptTrainer *self, UmedptSafetensorsWriter *writer,
     const char *name = self->tasks[i].config->name;
     g_autofree char *epoch_key = g_strdup_printf ("loader-epoch/%s", name);
     g_autofree char *batch_key = g_strdup_printf ("loader-batch/%s", name);
+    g_autofree char *images_key = g_strdup_printf ("loader-images/%s", name);
     guint64 epoch;
     guint batch;
 
+    set_count (writer, images_key, self->tasks[i].train->len);
     umedpt_loader_tell (self->tasks[i].loader, &epoch, &batch);
     set_count (writer, epoch_key, epoch);
     set_count (writer, batch_key, batch);
@@ -372,6 +374,29 @@ check_state (UmedptTrainer *self, UmedptSafetensors *file, const char *path,
   return FALSE;
 }
 
+/* Batches are drawn from as many images as there are: with others, the run
+ * would go on as none that was not stopped could have. */
+static gboolean
+check_data (UmedptTrainer *self, UmedptSafetensors *file, GError **error)
+{
+  for (guint i = 0; i < self->n_tasks; i++) {
+    const UmedptRunTask *task = &self->tasks[i];
+    g_autofree char *key =
+        g_strdup_printf ("loader-images/%s", task->config->name);
+    guint64 n = read_count (file, key, task->train->len);
+
+    if (n == task->train->len)
+      continue;
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
+        "The data set of task '%s' has %u training images; it had "
+        "%" G_GUINT64_FORMAT " when the checkpoint was written. Restore it, or "
+        "start a new run.",
+        task->config->name, task->train->len, n);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean
 umedpt_checkpoint_load (UmedptTrainer *self, const char *checkpoint,
     gint64 *log_size, GError **error)
@@ -380,7 +405,7 @@ umedpt_checkpoint_load (UmedptTrainer *self, const char *checkpoint,
   g_autoptr (UmedptSafetensors) file = umedpt_safetensors_open (path, error);
 
   if (!file || !check_state (self, file, path, error) ||
-      !load_tensors (self, file, error))
+      !check_data (self, file, error) || !load_tensors (self, file, error))
     return FALSE;
   load_state (self, file);
   *log_size = (gint64) read_count (file, "log", 0);

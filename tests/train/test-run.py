@@ -295,6 +295,11 @@ def a_changed_configuration_is_not_continued(folder):
     run("resume", out, status=1, says=("has changed", "epochs"))
     with open(mine, "w") as file:
         file.write(text.replace("epochs=1", "epochs=2"))
+    image = os.path.join(folder, "classification", "train",
+                         synthetic.SHAPES[0], "000.png")
+    os.rename(image, image + ".gone")
+    run("resume", out, status=1, says=("8 training images", "had 9"))
+    os.rename(image + ".gone", image)
     run("resume", out, "--quiet")
     assert max(e["epoch"] for e in log(out) if e["type"] == "round") == 1
 
