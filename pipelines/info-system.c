@@ -10,6 +10,9 @@
 #include <tiffio.h>
 #include <jpeglib.h>
 #include <umedpt.h>
+#ifdef HAVE_FFMPEG
+#include <libavutil/avutil.h>
+#endif
 
 #include "info.h"
 
@@ -116,6 +119,13 @@ add_formats (Report *report)
 #endif
   report_text (report, "libpng", "libpng", "%s, PNG images",
       png_get_libpng_ver (NULL));
+#ifdef HAVE_FFMPEG
+  report_text (report, "FFmpeg", "ffmpeg", "%s, clips of video",
+      av_version_info ());
+#else
+  report_text (report, "FFmpeg", "ffmpeg",
+      "not built in: clips have to be unpacked for training");
+#endif
   H5get_libversion (&major, &minor, &release);
   report_text (report, "HDF5", "hdf5", "%u.%u.%u, features of slides", major,
       minor, release);

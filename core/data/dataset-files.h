@@ -128,10 +128,9 @@ gboolean umedpt_mask_map_apply (const UmedptMaskMap *map, UmedptDataset *self,
     const gfloat *values, UmedptSample *sample, const char *where,
     GError **error);
 
-/* Image and mask of a record whose data is the mask's name and whose data set's
- * state is a map. */
-UmedptSample *umedpt_mask_read (UmedptDataset *self, const UmedptRecord *record,
-    GError **error);
+/* The mask @name of an image that @sample has already. */
+gboolean umedpt_mask_map_load (const UmedptMaskMap *map, UmedptDataset *self,
+    const char *name, UmedptSample *sample, GError **error);
 
 /* Tables, dataset-csv.c: a record with an item per row of the table that @key
  * names. */

@@ -2,15 +2,36 @@
  *
  * Format `frames`: single frames of video clips with a mask each, listed in a
  * table with the columns mask and either image, or clip and frame. A clip is a
- * case. Frames are image files: this library does not decode video, and seeking
- * to single frames of a compressed clip in random order would be slow anyway.
- * Where only clips lie, the error says how to unpack them once.
+ * case. Frames are read from the clips (clip.h), unless somebody unpacked them
+ * to image files; where this library cannot read clips, the error says how to
+ * do that. Opening does not look into clips: a frame that one does not have is
+ * told when it is read, with the line of the table.
  */
 #include "data/dataset-files.h"
 
 #include <string.h>
 
 #include "base/error.h"
+#include "data/clip.h"
+
+/* Of frames as bytes; the loader keeps samples besides. */
+#define CACHE_BYTES ((gsize) 256 << 20)
+
+typedef struct
+{
+  UmedptMaskMap map;
+  UmedptClips *clips;
+  char *table; /* its name, for messages */
+} State;
+
+/* What a record's data is. */
+typedef struct
+{
+  char *mask;
+  char *clip; /* path; NULL: the record's name is an image file */
+  guint frame;
+  guint line;
+} Row;
 
 typedef struct
 {
@@ -29,9 +50,23 @@ table_clear (Table *table)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Table, table_clear)
 
 static void
-free_data (gpointer data)
+free_row (gpointer data)
 {
-  g_free (data);
+  Row *row = data;
+
+  g_free (row->mask);
+  g_free (row->clip);
+  g_free (row);
+}
+
+static void
+free_state (gpointer data)
+{
+  State *state = data;
+
+  umedpt_clips_free (state->clips);
+  g_free (state->table);
+  g_free (state);
 }
 
 static gboolean
@@ -84,7 +119,8 @@ fail_packed (UmedptDataset *self, const Table *table, const UmedptCsvRow *row,
   g_autofree char *quoted_target = g_shell_quote (target_part);
 
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NOT_FOUND,
-      "%s:%u: there is no frame “%s”; clips have to be unpacked once: "
+      "%s:%u: there is no frame “%s”, and this library was built without "
+      "FFmpeg to read clips, which have to be unpacked once then: "
       "cd %s && mkdir -p %s && gst-launch-1.0 filesrc %s ! decodebin ! "
       "videoconvert ! pngenc ! multifilesink %s",
       table->csv->name, row->line, name, quoted_root, quoted_folder,
@@ -92,35 +128,54 @@ fail_packed (UmedptDataset *self, const Table *table, const UmedptCsvRow *row,
   return FALSE;
 }
 
-/* The image of a row, relative and checked to exist. */
+/* The name of a row's frame: of an image file, checked to exist, or, with @found
+ * filled, of a clip. */
 static char *
-find_image (UmedptDataset *self, const Table *table, const UmedptCsvRow *row,
-    GError **error)
+find_frame (UmedptDataset *self, const Table *table, const UmedptCsvRow *row,
+    Row *found, GError **error)
 {
-  g_autofree char *name = NULL, *stem = NULL;
-  const char *given = row->cells[MAX (table->image, 0)];
+  const char *clip = row->cells[table->clip], *cell = row->cells[table->frame];
+  g_autofree char *stem = umedpt_dataset_stem (clip);
+  g_autofree char *name = NULL;
   guint64 frame = 0;
 
-  if (table->image >= 0) {
-    name = g_strdup (row->cells[table->image]);
-  } else {
-    if (!g_ascii_string_to_unsigned (row->cells[table->frame], 10, 0, 99999999,
-            &frame, NULL)) {
-      fail (table, row, error, "is no number of a frame",
-          row->cells[table->frame]);
-      return NULL;
-    }
-    given = row->cells[table->clip];
-    stem = umedpt_dataset_stem (given);
-    name = g_strdup_printf ("%s%s%s/%04" G_GUINT64_FORMAT ".png", table->folder,
-        *table->folder ? "/" : "", stem, frame);
+  if (!g_ascii_string_to_unsigned (cell, 10, 0, 99999999, &frame, NULL)) {
+    fail (table, row, error, "is no number of a frame", cell);
+    return NULL;
   }
-  if (!umedpt_dataset_name_is_inside (given))
-    fail (table, row, error, "is no name of a file inside the data set", given);
+  name = g_strdup_printf ("%s%s%s/%04" G_GUINT64_FORMAT ".png", table->folder,
+      *table->folder ? "/" : "", stem, frame);
+  if (!umedpt_dataset_name_is_inside (clip))
+    fail (table, row, error, "is no name of a file inside the data set", clip);
   else if (umedpt_dataset_has (self, name))
     return g_steal_pointer (&name);
-  else if (stem != NULL)
+  else if (!umedpt_dataset_has (self, clip))
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NOT_FOUND,
+        "%s:%u: neither the clip “%s” nor its frame “%s” exists.",
+        table->csv->name, row->line, clip, name);
+  else if (!umedpt_clips_supported ())
     fail_packed (self, table, row, name, stem, error);
+  else {
+    found->clip = umedpt_dataset_path (self, clip);
+    found->frame = (guint) frame;
+    return g_strdup_printf ("%s#%u", clip, found->frame);
+  }
+  return NULL;
+}
+
+static char *
+find_image (UmedptDataset *self, const Table *table, const UmedptCsvRow *row,
+    Row *found, GError **error)
+{
+  const char *name;
+
+  if (table->image < 0)
+    return find_frame (self, table, row, found, error);
+  name = row->cells[table->image];
+  if (!umedpt_dataset_name_is_inside (name))
+    fail (table, row, error, "is no name of a file inside the data set", name);
+  else if (umedpt_dataset_has (self, name))
+    return g_strdup (name);
   else
     fail (table, row, error, "does not exist", name);
   return NULL;
@@ -130,11 +185,15 @@ static gboolean
 add_row (UmedptDataset *self, const Table *table, const UmedptCsvRow *row,
     GError **error)
 {
+  State *state = self->state;
   const char *mask = row->cells[table->mask];
-  g_autofree char *name = find_image (self, table, row, error);
+  Row found = { .line = row->line };
+  g_autofree char *name = NULL, *clip = NULL;
   UmedptRecord *record;
   gint split = -1;
 
+  name = find_image (self, table, row, &found, error);
+  clip = found.clip;
   if (name == NULL)
     return FALSE;
   if (!umedpt_dataset_name_is_inside (mask))
@@ -148,7 +207,11 @@ add_row (UmedptDataset *self, const Table *table, const UmedptCsvRow *row,
       return fail (table, row, error, "is no part; expected train, val or test",
           row->cells[table->split]);
   }
-  record = umedpt_dataset_add (self, name, g_strdup (mask));
+  if (clip != NULL)
+    umedpt_clips_want (state->clips, clip, found.frame);
+  found.mask = g_strdup (mask);
+  found.clip = g_steal_pointer (&clip);
+  record = umedpt_dataset_add (self, name, g_memdup2 (&found, sizeof found));
   record->split = split;
   if (table->case_id >= 0) {
     g_free (record->case_id);
@@ -180,15 +243,17 @@ open_frames (UmedptDataset *self, GKeyFile *file, const char *group,
     GError **error)
 {
   g_auto (Table) table = { 0 };
-  UmedptMaskMap *map = g_new0 (UmedptMaskMap, 1);
+  State *state = g_new0 (State, 1);
 
-  self->record_free = free_data; /* of the name of the mask */
-  self->state = map;
-  self->state_free = free_data;
+  self->record_free = free_row;
+  self->state = state;
+  self->state_free = free_state;
+  state->clips = umedpt_clips_new (CACHE_BYTES);
   if (!umedpt_dataset_load_classes (self, file, group, error) ||
-      !umedpt_mask_map_init (map, self, file, group, error) ||
+      !umedpt_mask_map_init (&state->map, self, file, group, error) ||
       !load (&table, self, file, group, error))
     return FALSE;
+  state->table = g_strdup (table.csv->name);
   for (guint i = 0; i < table.csv->rows->len; i++) {
     const UmedptCsvRow *row = &g_array_index (table.csv->rows, UmedptCsvRow, i);
     gboolean keep;
@@ -200,10 +265,41 @@ open_frames (UmedptDataset *self, GKeyFile *file, const char *group,
   return TRUE;
 }
 
+static UmedptSample *
+read_image (UmedptDataset *self, const UmedptRecord *record, GError **error)
+{
+  const State *state = self->state;
+  const Row *row = record->data;
+  g_autoptr (UmedptImageFile) image = NULL;
+
+  if (row->clip == NULL)
+    return umedpt_dataset_read_image (self, record->name, error);
+  image = umedpt_clips_read (state->clips, row->clip, row->frame, error);
+  if (image == NULL) {
+    g_prefix_error (error, "%s:%u: ", state->table, row->line);
+    return NULL;
+  }
+  return umedpt_image_file_to_sample (image, self->window_low,
+      self->window_high);
+}
+
+static UmedptSample *
+read_frame (UmedptDataset *self, const UmedptRecord *record, GError **error)
+{
+  const State *state = self->state;
+  const Row *row = record->data;
+  g_autoptr (UmedptSample) sample = read_image (self, record, error);
+
+  if (sample == NULL ||
+      !umedpt_mask_map_load (&state->map, self, row->mask, sample, error))
+    return NULL;
+  return g_steal_pointer (&sample);
+}
+
 const UmedptDatasetFormat umedpt_dataset_frames = {
   .name = "frames",
   .kinds = 1u << UMEDPT_TASK_SEGMENTATION | 1u << UMEDPT_TASK_MULTILABEL |
       1u << UMEDPT_TASK_MULTILABEL_SEGMENTATION,
   .open = open_frames,
-  .read = umedpt_mask_read,
+  .read = read_frame,
 };

@@ -180,28 +180,31 @@ open_masks (UmedptDataset *self, GKeyFile *file, const char *group,
   return TRUE;
 }
 
-UmedptSample *
-umedpt_mask_read (UmedptDataset *self, const UmedptRecord *record,
-    GError **error)
+gboolean
+umedpt_mask_map_load (const UmedptMaskMap *map, UmedptDataset *self,
+    const char *name, UmedptSample *sample, GError **error)
+{
+  g_autofree char *path = umedpt_dataset_path (self, name);
+  g_autoptr (UmedptImageFile) mask =
+      umedpt_image_file_read_as (path, UMEDPT_IMAGE_READ_INDICES, error);
+
+  if (mask == NULL)
+    return FALSE;
+  if (mask->width != sample->width || mask->height != sample->height)
+    return umedpt_dataset_fail (self, name, error,
+        "the mask has %d x %d pixels, its image %d x %d", mask->width,
+        mask->height, sample->width, sample->height);
+  return umedpt_mask_map_apply (map, self, mask->data, sample, name, error);
+}
+
+static UmedptSample *
+read_masks (UmedptDataset *self, const UmedptRecord *record, GError **error)
 {
   g_autoptr (UmedptSample) sample =
       umedpt_dataset_read_image (self, record->name, error);
-  g_autofree char *path = umedpt_dataset_path (self, record->data);
-  g_autoptr (UmedptImageFile) mask = NULL;
 
-  if (sample == NULL)
-    return NULL;
-  mask = umedpt_image_file_read_as (path, UMEDPT_IMAGE_READ_INDICES, error);
-  if (mask == NULL)
-    return NULL;
-  if (mask->width != sample->width || mask->height != sample->height) {
-    umedpt_dataset_fail (self, record->data, error,
-        "the mask has %d x %d pixels, its image %d x %d", mask->width,
-        mask->height, sample->width, sample->height);
-    return NULL;
-  }
-  if (!umedpt_mask_map_apply (self->state, self, mask->data, sample,
-          record->data, error))
+  if (sample == NULL ||
+      !umedpt_mask_map_load (self->state, self, record->data, sample, error))
     return NULL;
   return g_steal_pointer (&sample);
 }
@@ -211,5 +214,5 @@ const UmedptDatasetFormat umedpt_dataset_masks = {
   .kinds = 1u << UMEDPT_TASK_SEGMENTATION | 1u << UMEDPT_TASK_MULTILABEL |
       1u << UMEDPT_TASK_MULTILABEL_SEGMENTATION,
   .open = open_masks,
-  .read = umedpt_mask_read,
+  .read = read_masks,
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/clip.h"
 
 #define SEGMENT UMEDPT_TASK_SEGMENTATION
 #define PLANES UMEDPT_TASK_MULTILABEL_SEGMENTATION
@@ -361,15 +362,23 @@ test_nifti_damage (void)
 static void
 test_frames (void)
 {
-  g_autoptr (UmedptDataset) dataset = NULL, outside = NULL;
+  g_autoptr (UmedptDataset) dataset = NULL, outside = NULL, packed = NULL;
   g_autofree char *folder = NULL, *keys = NULL;
   g_autoptr (UmedptSample) sample = NULL;
 
   begin_masks ();
   labelled_text ("frames.csv",
       "clip,frame,mask,split\nc 1.mp4,3,masks/a.png,val\n");
-  labelled_fails ("format=frames\n", SEGMENT, "frames.csv:2", "gst-launch-1.0",
-      "'location=c 1.mp4'", NULL);
+  labelled_fails ("format=frames\n", SEGMENT, "frames.csv:2", "neither",
+      "c 1.mp4", "frames/c 1/0003.png", NULL);
+  labelled_text ("c 1.mp4", "no clip");
+  if (umedpt_clips_supported ()) {
+    packed = labelled_get ("format=frames\n", SEGMENT);
+    labelled_read_fails (packed, 0, "frames.csv:2", "c 1.mp4", NULL);
+  } else {
+    labelled_fails ("format=frames\n", SEGMENT, "frames.csv:2",
+        "gst-launch-1.0", "'location=c 1.mp4'", NULL);
+  }
   labelled_grey ("frames/c 1/0003.png", 3, 2, 0);
   dataset = labelled_get ("format=frames\n", SEGMENT);
   g_assert_cmpstr (umedpt_dataset_get_case (dataset, 0), ==, "c 1.mp4");

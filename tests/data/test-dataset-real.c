@@ -6,9 +6,11 @@
  */
 #include "labelled.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "data/clip.h"
 
 typedef struct
 {
@@ -196,26 +198,107 @@ test_cases (void)
   g_assert_cmpuint (g_hash_table_size (cases), ==, 54);
 }
 
-/* Clips are not decoded here: the error says what to do. */
+// clang-format off
+static const Real clips = { "video", "format=frames", UMEDPT_TASK_SEGMENTATION,
+  { 132, 26, 0 },
+  "void;vocal folds;other tissue;glottal space;pathology;surgical tool;"
+  "intubation",
+  { 1433787, 23482112, 5580851, 8191060, 336769, 1079620, 1314553 } };
+// clang-format on
+
+/* The path of a file of the clips; skips without. */
+static char *
+find_clip (const char *name)
+{
+  const char *root = g_getenv ("UMEDPT_TEST_DATA");
+  g_autofree char *path =
+      root != NULL ? g_build_filename (root, clips.folder, name, NULL) : NULL;
+
+  if (path != NULL && g_file_test (path, G_FILE_TEST_EXISTS))
+    return g_steal_pointer (&path);
+  g_test_skip ("UMEDPT_TEST_DATA has no clips");
+  return NULL;
+}
+
+/* Clips as they are, or what to do where this library cannot read them. */
 static void
 test_clips (void)
 {
-  const Real clips = { "video", "format=frames", UMEDPT_TASK_SEGMENTATION };
-  const char *root = g_getenv ("UMEDPT_TEST_DATA");
-  g_autofree char *path =
-      root != NULL ? g_build_filename (root, clips.folder, NULL) : NULL;
+  g_autofree char *path = find_clip ("");
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) error = NULL;
 
-  if (path == NULL || !g_file_test (path, G_FILE_TEST_IS_DIR)) {
-    g_test_skip ("UMEDPT_TEST_DATA has no clips");
+  if (path == NULL)
+    return;
+  if (umedpt_clips_supported ()) {
+    test_real (&clips);
     return;
   }
   g_key_file_set_string (file, "t", "path", path);
   g_key_file_set_string (file, "t", "format", "frames");
-  g_assert_null (umedpt_dataset_new_from_keyfile (file, "t", root, clips.kind,
+  g_assert_null (umedpt_dataset_new_from_keyfile (file, "t", "/", clips.kind,
       &error));
   g_assert_nonnull (strstr (error->message, "gst-launch-1.0 filesrc"));
+}
+
+/* Frame @number of the clip and of those that were unpacked into @folder. The
+ * fast path of videoconvert rounds down. */
+static void
+compare_frame (UmedptClips *reader, const char *path, const char *folder,
+    guint number)
+{
+  g_autofree char *name = g_strdup_printf ("%s/%04u.png", folder, number);
+  g_autoptr (UmedptImageFile) ours =
+      umedpt_clips_read (reader, path, number, NULL);
+  g_autoptr (UmedptImageFile) theirs = umedpt_image_file_read (name, NULL);
+  double sum = 0, most = 0;
+  gsize n;
+
+  g_assert_true (ours != NULL && theirs != NULL);
+  g_assert_cmpint (ours->width, ==, theirs->width);
+  g_assert_cmpint (ours->height, ==, theirs->height);
+  n = (gsize) ours->width * ours->height * 3;
+  for (gsize i = 0; i < n; i++) {
+    double difference = fabs (ours->data[i] - theirs->data[i]);
+
+    sum += difference;
+    most = MAX (most, difference);
+  }
+  g_assert_cmpfloat (sum / n, <, 2);
+  g_assert_cmpfloat (most, <, 8);
+}
+
+/* The frames that GStreamer unpacks; neighbours differ by far more. */
+static void
+test_clips_unpacked (void)
+{
+  g_autofree char *path = find_clip ("patient1_seq1.mp4");
+  g_autofree char *tool = g_find_program_in_path ("gst-launch-1.0");
+  g_autofree char *folder = NULL, *source = NULL, *line = NULL;
+  g_autoptr (UmedptClips) reader = umedpt_clips_new ((gsize) 64 << 20);
+  gint status = 0;
+
+  if (path == NULL)
+    return;
+  if (!umedpt_clips_supported () || tool == NULL) {
+    g_test_skip ("no FFmpeg, or no gst-launch-1.0");
+    return;
+  }
+  labelled_begin ();
+  folder = labelled_path ("");
+  source = g_shell_quote (path);
+  line = g_strdup_printf (
+      "gst-launch-1.0 -q filesrc location=%s ! decodebin ! videoconvert ! "
+      "video/x-raw,format=RGB ! pngenc ! multifilesink location=%s/%%04d.png",
+      source, folder);
+  if (!g_spawn_command_line_sync (line, NULL, NULL, &status, NULL) ||
+      status != 0)
+    g_test_skip ("this GStreamer cannot unpack the clip");
+  for (guint i = 0; i < 32; i++)
+    umedpt_clips_want (reader, path, i);
+  for (guint i = 0; status == 0 && i < 32; i++)
+    compare_frame (reader, path, folder, i * 5 % 32);
+  labelled_end ();
 }
 
 int
@@ -231,5 +314,6 @@ main (int argc, char **argv)
   g_test_add_func ("/real/check", test_check);
   g_test_add_func ("/real/cases", test_cases);
   g_test_add_func ("/real/clips", test_clips);
+  g_test_add_func ("/real/clips/unpacked", test_clips_unpacked);
   return g_test_run ();
 }
