@@ -347,6 +347,19 @@ run_cells (Cell *cell, const GArray *fractions, Table *table, GError **error)
   return TRUE;
 }
 
+/* "frozen", "fine-tuned", or both with a comma. */
+static gboolean
+is_modes (const char *text)
+{
+  g_auto (GStrv) words = g_strsplit (text, ",", -1);
+
+  for (guint i = 0; words[i]; i++)
+    if (!g_str_equal (words[i], "frozen") &&
+        !g_str_equal (words[i], "fine-tuned"))
+      return FALSE;
+  return words[0] != NULL;
+}
+
 static gboolean
 check_options (UmedptSplit *split)
 {
@@ -362,8 +375,7 @@ check_options (UmedptSplit *split)
         options.seeds);
     return FALSE;
   }
-  if (options.modes && !strstr (options.modes, "frozen") &&
-      !strstr (options.modes, "fine-tuned")) {
+  if (options.modes && !is_modes (options.modes)) {
     program_complain (PROGRAM_USAGE,
         "--modes is '%s'; expected frozen, fine-tuned, or both with a comma",
         options.modes);

@@ -113,7 +113,7 @@ static gboolean
 make_folder (UmedptTrainer *self, GError **error)
 {
   static const char *const traces[] = { UMEDPT_RUN_CONFIG, UMEDPT_RUN_LOG,
-    UMEDPT_RUN_LATEST };
+    UMEDPT_RUN_LATEST, UMEDPT_RUN_MODEL };
 
   if (g_mkdir_with_parents (self->folder, 0777) != 0) {
     int number = errno;

@@ -16,12 +16,13 @@
  *
  * Lines of log.jsonl, one JSON object each, by "type":
  *   start       version, time, command, config, seed, device, precision,
- *               threads, n_parameters, resumed_from (round or null), tasks:
+ *               threads, arch, n_parameters, n_rounds, resumed_from (round or
+ *               null), tasks:
  *               [{name, kind, labels, n_train, n_val, batch}]
  *   round       round, epoch, losses {task: total}, parts {task: {part: x}},
  *               lr, grad_norm, images_per_second, seconds, loader_wait (s),
  *               rss, activations (peak bytes)
- *   validation  round, epoch, score, best (boolean), tasks {name: {loss, n,
+ *   validation  round, epoch, score, best (boolean), seconds, tasks {name: {loss, n,
  *               labels [names of the confusion matrix's classes], metrics
  *               {name: x}, per_class {label: {name: x}}, confusion [[…]]}}
  *   checkpoint  round, path
