@@ -26,7 +26,7 @@ static const char log_text[] =
     "\"confusion\":[[3,1],[0,4]]}}}\n"
     "{\"type\":\"stop\",\"reason\":\"finished\"}\n";
 
-static char *
+static void
 make_run (const char *folder, const char *text)
 {
   g_autofree char *path = g_build_filename (folder, "log.jsonl", NULL);
@@ -37,7 +37,6 @@ make_run (const char *folder, const char *text)
   g_assert_no_error (error);
   g_file_set_contents (config, "[train]\nseed=7 # <&>\n", -1, &error);
   g_assert_no_error (error);
-  return g_steal_pointer (&path);
 }
 
 static void
@@ -89,11 +88,11 @@ static void
 test_report (void)
 {
   g_autofree char *folder = g_dir_make_tmp ("umedpt-XXXXXX", NULL);
-  g_autofree char *log = make_run (folder, log_text);
   g_autofree char *path = g_build_filename (folder, "report.html", NULL);
   g_autofree char *html = NULL;
   g_autoptr (GError) error = NULL;
 
+  make_run (folder, log_text);
   add_picture (folder);
   umedpt_run_report_write (folder, &error);
   g_assert_no_error (error);
@@ -120,16 +119,18 @@ test_damaged (void)
     "{\"a\":1e999}\n" };
   g_autofree char *folder = g_dir_make_tmp ("umedpt-XXXXXX", NULL);
   g_autofree char *half = g_strconcat (log_text, "{\"type\":\"rou", NULL);
-  g_autofree char *log = make_run (folder, half);
+  g_autofree char *log = g_build_filename (folder, "log.jsonl", NULL);
   g_autoptr (GPtrArray) events = NULL;
   g_autoptr (GError) error = NULL;
 
+  make_run (folder, half);
   events = umedpt_run_log_read (folder, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (events->len, ==, 5);
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
     g_autofree char *text = g_strconcat (log_text, bad[i], NULL);
-    g_autofree char *again = make_run (folder, text);
+
+    make_run (folder, text);
     g_assert_null (umedpt_run_log_read (folder, &error));
     g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT);
     g_assert_nonnull (strstr (error->message, "Line 6 of "));
@@ -146,11 +147,11 @@ test_damaged (void)
 static int
 leave_events (const char *folder)
 {
-  g_autofree char *log = make_run (folder, log_text);
   g_autoptr (UmedptEventWriter) first = NULL;
   g_autoptr (UmedptEventWriter) second = NULL;
   g_autoptr (GError) error = NULL;
 
+  make_run (folder, log_text);
   first = umedpt_event_writer_new (folder, &error);
   g_assert_no_error (error);
   second = umedpt_event_writer_new (folder, &error);
