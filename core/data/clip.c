@@ -133,16 +133,18 @@ umedpt_clips_free (UmedptClips *self)
 static Clip *
 find_clip (UmedptClips *self, const char *path)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  Clip *clip = g_hash_table_lookup (self->clips, path);
+  Clip *clip;
 
-  if (clip != NULL)
-    return clip;
-  clip = g_new0 (Clip, 1);
-  clip->path = g_strdup (path);
-  clip->wanted = g_hash_table_new (NULL, NULL);
-  g_mutex_init (&clip->lock);
-  g_hash_table_insert (self->clips, clip->path, clip);
+  g_mutex_lock (&self->lock);
+  clip = g_hash_table_lookup (self->clips, path);
+  if (clip == NULL) {
+    clip = g_new0 (Clip, 1);
+    clip->path = g_strdup (path);
+    clip->wanted = g_hash_table_new (NULL, NULL);
+    g_mutex_init (&clip->lock);
+    g_hash_table_insert (self->clips, clip->path, clip);
+  }
+  g_mutex_unlock (&self->lock);
   return clip;
 }
 
@@ -158,26 +160,29 @@ umedpt_clips_want (UmedptClips *self, const char *path, guint number)
 static Frame *
 look_up (UmedptClips *self, const Clip *clip, guint number)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
   const Frame key = { .clip = clip, .number = number };
-  Frame *frame = g_hash_table_lookup (self->frames, &key);
+  Frame *frame;
 
-  if (frame == NULL)
-    return NULL;
-  g_queue_unlink (&self->used, &frame->link);
-  g_queue_push_head_link (&self->used, &frame->link);
-  return frame_ref (frame);
+  g_mutex_lock (&self->lock);
+  frame = g_hash_table_lookup (self->frames, &key);
+  if (frame != NULL) {
+    g_queue_unlink (&self->used, &frame->link);
+    g_queue_push_head_link (&self->used, &frame->link);
+    frame_ref (frame);
+  }
+  g_mutex_unlock (&self->lock);
+  return frame;
 }
 
 /* Takes a reference of its own. */
 static void
 keep (UmedptClips *self, Frame *frame)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-
-  if (frame_bytes (frame) > self->max_bytes ||
-      !g_hash_table_add (self->frames, frame))
+  if (frame_bytes (frame) > self->max_bytes)
     return;
+  g_mutex_lock (&self->lock);
+  /* it is not there yet: only one thread decodes a clip */
+  g_hash_table_add (self->frames, frame);
   frame->link.data = frame_ref (frame);
   g_queue_push_head_link (&self->used, &frame->link);
   self->bytes += frame_bytes (frame);
@@ -188,6 +193,7 @@ keep (UmedptClips *self, Frame *frame)
     self->bytes -= frame_bytes (old);
     frame_unref (old);
   }
+  g_mutex_unlock (&self->lock);
 }
 
 static UmedptClipChoice
@@ -246,16 +252,18 @@ guint
 umedpt_clips_count (UmedptClips *self, const char *path, GError **error)
 {
   Clip *clip = find_clip (self, path);
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&clip->lock);
+  guint n;
 
-  return ensure_index (clip, error) ? clip->index->n_frames : 0;
+  g_mutex_lock (&clip->lock);
+  n = ensure_index (clip, error) ? clip->index->n_frames : 0;
+  g_mutex_unlock (&clip->lock);
+  return n;
 }
 
-/* (transfer full) (nullable) */
+/* (transfer full) (nullable); with the clip's lock held. */
 static Frame *
 decode (UmedptClips *self, Clip *clip, guint number, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&clip->lock);
   Round round = { self, clip, number };
   const UmedptClipSink sink = { choose, take, &round };
 
@@ -283,8 +291,11 @@ umedpt_clips_read (UmedptClips *self, const char *path, guint number,
   UmedptImageFile *image;
   gsize n;
 
-  if (frame == NULL)
+  if (frame == NULL) {
+    g_mutex_lock (&clip->lock);
     frame = decode (self, clip, number, error);
+    g_mutex_unlock (&clip->lock);
+  }
   if (frame == NULL)
     return NULL;
   image = umedpt_image_file_alloc ((guint64) frame->width,

@@ -14,6 +14,12 @@ clip_fixture_luma (guint number)
   return 20 + 5 * (number % 40);
 }
 
+gboolean
+clip_fixture_has (const char *codec)
+{
+  return avcodec_find_encoder_by_name (codec) != NULL;
+}
+
 gint
 clip_fixture_get_log_level (void)
 {
@@ -94,11 +100,16 @@ clip_fixture_write (const char *path, const ClipFixture *clip)
   codec->time_base = (AVRational){ 1, 10 };
   codec->gop_size = clip->gop;
   codec->max_b_frames = clip->b_frames;
-  codec->flags |= AV_CODEC_FLAG_QSCALE;
-  codec->global_quality = 2 * FF_QP2LAMBDA;
+  if (clip->codec == NULL) {
+    codec->flags |= AV_CODEC_FLAG_QSCALE;
+    codec->global_quality = 2 * FF_QP2LAMBDA;
+  }
   codec->thread_count = 1;
   /* no key frame but every gop-th */
   av_opt_set_int (codec, "sc_threshold", 1000000000, AV_OPT_SEARCH_CHILDREN);
+  if (clip->codec != NULL)
+    av_opt_set (codec, "x264-params", "qp=4:open-gop=1:log-level=none",
+        AV_OPT_SEARCH_CHILDREN);
   format = begin (path, codec, encoder);
   for (guint i = 0; i < clip->n_frames; i++) {
     g_assert_cmpint (av_frame_make_writable (frame), ==, 0);

@@ -17,6 +17,8 @@ typedef struct
   const char *codec; /* NULL: mpeg4 */
 } ClipFixture;
 
+/* Whether libav has this encoder. */
+gboolean clip_fixture_has (const char *codec);
 /* Luma of frame @number, all over. */
 guint clip_fixture_luma (guint number);
 /* The container is told by the end of @path. */
