@@ -54,7 +54,7 @@ def info_tells_about_the_installation(folder):
         assert backend["works"] or backend["problem"].endswith(".")
     assert data["processor"]["cores"] >= 1
     assert set(data["formats"]) == {"openslide", "libtiff", "libjpeg", "libpng",
-                                    "hdf5"}
+                                    "ffmpeg", "hdf5"}
     run(INFO, "--version", says=(data["umedpt"]["version"],))
 
 
