@@ -16,10 +16,12 @@ umedpt_columns (const UmedptTensor *tensor)
   return tensor->shape[tensor->n_dims - 1];
 }
 
+/* Outputs lie where inputs do. */
 UmedptTensor *
 umedpt_new_like (const UmedptTensor *src, UmedptDtype dtype, GError **error)
 {
-  return umedpt_tensor_new (dtype, src->n_dims, src->shape, error);
+  return umedpt_tensor_new_in (src->memory, dtype, src->n_dims, src->shape,
+      error);
 }
 
 /* [..., C] of @src with the last dimension replaced. */
@@ -32,7 +34,7 @@ umedpt_new_rows (const UmedptTensor *src, UmedptDtype dtype, gint64 columns,
   for (guint i = 0; i < src->n_dims; i++)
     shape[i] = src->shape[i];
   shape[src->n_dims - 1] = columns;
-  return umedpt_tensor_new (dtype, src->n_dims, shape, error);
+  return umedpt_tensor_new_in (src->memory, dtype, src->n_dims, shape, error);
 }
 
 static char *

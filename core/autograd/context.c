@@ -86,6 +86,24 @@ describe_first (guint n, UmedptTensor *const *outputs)
   return g_strdup ("nothing");
 }
 
+/* Whether @src, and with it all that the op works on, lies where the backend
+ * looks for it. */
+gboolean
+umedpt_check_memory (const UmedptContext *context, UmedptOpId op,
+    const UmedptTensor *src, GError **error)
+{
+  const UmedptMemory *memory = context->backend->memory;
+
+  if (src->memory == memory)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
+      "%s on %s got a tensor in %s memory; move the model and its inputs to "
+      "the device first.",
+      op_names[op], context->backend->name,
+      src->memory ? src->memory->name : "host");
+  return FALSE;
+}
+
 /* Called before an op is dispatched; returns the time for umedpt_op_end().
  * @outputs: (nullable) what it will write. */
 gint64

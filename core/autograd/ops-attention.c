@@ -31,8 +31,8 @@ umedpt_op_position_bias (UmedptContext *context, UmedptTensor *w1,
       !umedpt_check_shape (op, "w2", w2, UMEDPT_SHAPE (w2->shape[0], hidden),
           error))
     return NULL;
-  dst = umedpt_tensor_new (UMEDPT_DTYPE_F32, UMEDPT_SHAPE (w2->shape[0], l, l),
-      error);
+  dst = umedpt_tensor_new_in (w2->memory, UMEDPT_DTYPE_F32,
+      UMEDPT_SHAPE (w2->shape[0], l, l), error);
   if (!dst)
     return NULL;
   args = (UmedptPositionBiasArgs){
@@ -85,7 +85,7 @@ umedpt_op_window_attention (UmedptContext *context, UmedptTensor *qkv,
   if (!check_attention (qkv, qkv_bias, scale, position_bias, heads, window,
           shift, error))
     return NULL;
-  dst = umedpt_tensor_new (qkv->dtype,
+  dst = umedpt_tensor_new_in (qkv->memory, qkv->dtype,
       UMEDPT_SHAPE (qkv->shape[0], qkv->shape[1], qkv->shape[2],
           qkv->shape[3] / 3),
       error);
@@ -120,8 +120,8 @@ umedpt_op_logit_scale (UmedptContext *context, UmedptTensor *src,
       !umedpt_check_shape (op, "src", src, UMEDPT_SHAPE (src->shape[0], 1, 1),
           error))
     return NULL;
-  dst =
-      umedpt_tensor_new (UMEDPT_DTYPE_F32, UMEDPT_SHAPE (src->shape[0]), error);
+  dst = umedpt_tensor_new_in (src->memory, UMEDPT_DTYPE_F32,
+      UMEDPT_SHAPE (src->shape[0]), error);
   if (!dst)
     return NULL;
   args = (UmedptLogitScaleArgs){ .src = src, .dst = dst };

@@ -55,7 +55,7 @@ umedpt_op_patch_embed (UmedptContext *context, UmedptTensor *src,
           error))
     return NULL;
   patch = weight->shape[2];
-  dst = umedpt_tensor_new (UMEDPT_DTYPE_F32,
+  dst = umedpt_tensor_new_in (src->memory, UMEDPT_DTYPE_F32,
       UMEDPT_SHAPE (src->shape[0], src->shape[1] / patch, src->shape[2] / patch,
           weight->shape[0]),
       error);
@@ -100,7 +100,7 @@ umedpt_op_patch_merge (UmedptContext *context, UmedptTensor *src,
           error) ||
       !umedpt_check_affine (op, gamma, beta, 2 * c, error))
     return NULL;
-  dst = umedpt_tensor_new (UMEDPT_DTYPE_F32,
+  dst = umedpt_tensor_new_in (src->memory, UMEDPT_DTYPE_F32,
       UMEDPT_SHAPE (src->shape[0], (src->shape[1] + 1) / 2,
           (src->shape[2] + 1) / 2, 2 * c),
       error);
@@ -164,7 +164,7 @@ new_conv_output (const UmedptTensor *src, const UmedptTensor *weight,
   g_autofree char *map = NULL, *kernel = NULL;
 
   if (oh >= 0 && ow >= 0)
-    return umedpt_tensor_new (dtype,
+    return umedpt_tensor_new_in (src->memory, dtype,
         UMEDPT_SHAPE (src->shape[0], oh, ow, weight->shape[0]), error);
   map = umedpt_tensor_describe (src);
   kernel = umedpt_tensor_describe (weight);

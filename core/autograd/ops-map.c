@@ -83,7 +83,7 @@ umedpt_op_global_pool (UmedptContext *context, UmedptTensor *src,
       !umedpt_check_range (op, "height", src->shape[1], 1, G_MAXINT64, error) ||
       !umedpt_check_range (op, "width", src->shape[2], 1, G_MAXINT64, error))
     return NULL;
-  dst = umedpt_tensor_new (UMEDPT_DTYPE_F32,
+  dst = umedpt_tensor_new_in (src->memory, UMEDPT_DTYPE_F32,
       UMEDPT_SHAPE (src->shape[0], src->shape[3]), error);
   if (!dst)
     return NULL;
@@ -128,7 +128,7 @@ umedpt_op_upsample_concat (UmedptContext *context, UmedptTensor *src,
   if (!umedpt_check_range (op, "height", height, 0, G_MAXINT32, error) ||
       !umedpt_check_range (op, "width", width, 0, G_MAXINT32, error))
     return NULL;
-  dst = umedpt_tensor_new (UMEDPT_DTYPE_F32,
+  dst = umedpt_tensor_new_in (src->memory, UMEDPT_DTYPE_F32,
       UMEDPT_SHAPE (src->shape[0], height, width,
           src->shape[3] + (skip ? skip->shape[3] : 0)),
       error);
@@ -234,7 +234,7 @@ umedpt_op_group_reduce (UmedptContext *context, UmedptTensor *src,
       (context->backend->host_memory &&
           !check_groups (op, groups, n_groups, error)))
     return NULL;
-  dst = umedpt_tensor_new (UMEDPT_DTYPE_F32,
+  dst = umedpt_tensor_new_in (src->memory, UMEDPT_DTYPE_F32,
       UMEDPT_SHAPE (n_groups, weight->shape[1] * src->shape[1]), error);
   if (!dst)
     return NULL;

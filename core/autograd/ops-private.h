@@ -73,6 +73,8 @@ gboolean umedpt_check_float (const char *op, UmedptDtype dtype, GError **error);
 gboolean umedpt_check_branch_scale (const char *op, const UmedptTensor *scale,
     const UmedptTensor *src, GError **error);
 
+gboolean umedpt_check_memory (const UmedptContext *context, UmedptOpId op,
+    const UmedptTensor *src, GError **error);
 gint64 umedpt_op_begin (UmedptContext *context, UmedptOpId op,
     const UmedptTensor *src, guint n, UmedptTensor *const *outputs);
 gboolean umedpt_op_end (UmedptContext *context, UmedptOpId op, gint64 start,
@@ -85,6 +87,7 @@ gboolean umedpt_op_end (UmedptContext *context, UmedptOpId op, gint64 start,
     gint64 run_start = umedpt_op_begin (context, UMEDPT_OP_##slot, src, \
         UMEDPT_TENSORS (__VA_ARGS__)); \
     gboolean run_ok = \
+        umedpt_check_memory (context, UMEDPT_OP_##slot, src, error) && \
         umedpt_dispatch_##slot ((context)->backend, args, error); \
     umedpt_op_end (context, UMEDPT_OP_##slot, run_start, run_ok, \
         UMEDPT_TENSORS (__VA_ARGS__), error); \

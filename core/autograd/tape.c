@@ -121,9 +121,9 @@ umedpt_tape_record (UmedptContext *context, UmedptTensor *dst,
   node->args = g_memdup2 (args, size);
 }
 
-/* sum += diff, of the same type and shape. */
+/* sum += diff, of the same type and shape, in host memory. */
 static void
-add_into (UmedptTensor *sum, const UmedptTensor *diff)
+add_on_host (UmedptTensor *sum, const UmedptTensor *diff)
 {
   const gsize n = sum->n_elements;
   guint16 *half = UMEDPT_BF16 (sum);
@@ -135,6 +135,21 @@ add_into (UmedptTensor *sum, const UmedptTensor *diff)
     for (gsize i = 0; i < n; i++)
       half[i] = umedpt_f32_to_bf16 (umedpt_bf16_to_f32 (half[i]) +
           umedpt_bf16_to_f32 (UMEDPT_BF16 (diff)[i]));
+}
+
+/* The same in any memory. It is rare that an output is seeded twice, so there
+ * is no op for it. */
+static gboolean
+add_into (UmedptTensor *sum, UmedptTensor *diff, GError **error)
+{
+  g_autoptr (UmedptTensor) host_sum = umedpt_tensor_to (sum, NULL, error);
+  g_autoptr (UmedptTensor) host_diff =
+      host_sum ? umedpt_tensor_to (diff, NULL, error) : NULL;
+
+  if (!host_diff)
+    return FALSE;
+  add_on_host (host_sum, host_diff);
+  return host_sum == sum || umedpt_tensor_copy (sum, host_sum, error);
 }
 
 static gboolean
@@ -160,9 +175,8 @@ umedpt_tape_seed (UmedptTensor *tensor, UmedptTensor *diff, GError **error)
   if (!check_diff (tensor, diff, error))
     return FALSE;
   if (tensor->grad)
-    add_into (tensor->grad, diff);
-  else
-    tensor->grad = umedpt_tensor_ref (diff);
+    return add_into (tensor->grad, diff, error);
+  tensor->grad = umedpt_tensor_ref (diff);
   return TRUE;
 }
 
@@ -195,8 +209,8 @@ umedpt_tape_activation_grad (UmedptTensor *tensor, UmedptTensor **diff,
     return TRUE;
   *accumulate = tensor->grad != NULL;
   if (!tensor->grad)
-    tensor->grad =
-        umedpt_tensor_new (tensor->dtype, tensor->n_dims, tensor->shape, error);
+    tensor->grad = umedpt_tensor_new_in (tensor->memory, tensor->dtype,
+        tensor->n_dims, tensor->shape, error);
   *diff = tensor->grad;
   return *diff != NULL;
 }
@@ -212,8 +226,8 @@ umedpt_tape_parameter_grad (UmedptTensor *tensor, UmedptTensor **diff,
     return TRUE;
   if (!tensor->grad) { /* it stays, so it is no activation */
     counted = umedpt_storage_set_counted (FALSE);
-    tensor->grad = umedpt_tensor_new_zeros (UMEDPT_DTYPE_F32, tensor->n_dims,
-        tensor->shape, error);
+    tensor->grad = umedpt_tensor_new_zeros_in (tensor->memory, UMEDPT_DTYPE_F32,
+        tensor->n_dims, tensor->shape, error);
     umedpt_storage_set_counted (counted);
   }
   *diff = tensor->grad;

@@ -14,6 +14,7 @@
  * - parameters are f32 masters in the shapes of the released checkpoints; a
  *   backend hangs packed or device copies on them (umedpt_tensor_attach()).
  * - a field marked (nullable) may be NULL.
+ * - all tensors lie in the backend's memory (`memory`; NULL: the host's).
  *
  * Backward passes (slots that end in _backward; training only):
  * - the args hold the forward args as they ran (`forward`; its dst may be NULL
@@ -37,7 +38,7 @@
 
 G_BEGIN_DECLS
 
-#define UMEDPT_BACKEND_API_VERSION 2
+#define UMEDPT_BACKEND_API_VERSION 3
 
 typedef struct _UmedptBackend UmedptBackend;
 
@@ -598,6 +599,29 @@ struct _UmedptBackend
   const char *name; /* "ref", "cpu", "cuda" */
   const char *description; /* for people: kernels and library versions */
   gboolean host_memory; /* works on tensors in host memory */
+  UmedptMemory *memory; /* else where its tensors lie */
+  /* (nullable) the queue of the device: held while an op runs, and by who
+   * must have several in a row */
+  GRecMutex *queue;
+
+  /* (nullable, all or none) Recording what is queued, to queue it again at
+   * once: a graph. Between begin and end ops run as ever, but nothing is
+   * computed, and nothing may be read back. Whatever memory was taken in
+   * between belongs to the graph. The caller holds the queue from begin to
+   * end. */
+  gboolean (*graph_begin) (UmedptBackend *backend, GError **error);
+  gpointer (*graph_end) (UmedptBackend *backend, GError **error);
+  gboolean (*graph_run) (UmedptBackend *backend, gpointer graph,
+      GError **error);
+  void (*graph_free) (UmedptBackend *backend, gpointer graph);
+
+  /* (nullable, both or none) Input that travels while the device computes:
+   * host memory of @size bytes to fill, then a copy of it to @dst that runs
+   * beside what is queued and that what is queued next waits for. Nothing that
+   * is queued may use @dst. One at a time: from begin to end is one thread's. */
+  gpointer (*feed_begin) (UmedptBackend *backend, gsize size, GError **error);
+  gboolean (*feed_end) (UmedptBackend *backend, gpointer dst, gsize size,
+      GError **error);
 
 #define UMEDPT_OP_SLOT(slot, Type) \
   gboolean (*slot) (UmedptBackend * backend, const Umedpt##Type##Args *args, \
@@ -610,10 +634,19 @@ struct _UmedptBackend
 UmedptBackend *umedpt_backend_ref (void);
 UmedptBackend *umedpt_backend_cpu (void);
 
+/* What a module may call: libumedpt shows its inner functions to nobody. */
+typedef struct
+{
+  gpointer (*attach) (UmedptTensor *tensor, gconstpointer key,
+      UmedptAttachFunc make, gpointer user_data, GDestroyNotify destroy,
+      GError **error); /* umedpt_tensor_attach () */
+  void (*drop_attachments) (UmedptTensor *tensor);
+} UmedptBackendHost;
+
 /* A module (cuda) exports this one function under the name below. NULL with
  * @error set says why there is no device. */
 typedef UmedptBackend *(*UmedptBackendOpenFunc) (guint api_version,
-    GError **error);
+    const UmedptBackendHost *host, GError **error);
 #define UMEDPT_BACKEND_OPEN_SYMBOL "umedpt_backend_module_open"
 
 /* dispatch.c: finds a backend by name ("ref", "cpu", "cuda"; NULL or "auto":

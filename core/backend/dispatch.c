@@ -63,6 +63,21 @@ no_such_op (const UmedptBackend *backend, const char *op, GError **error)
   return FALSE;
 }
 
+/* A device has one queue, however many threads use it. */
+static void
+lock_queue (UmedptBackend *backend)
+{
+  if (backend->queue)
+    g_rec_mutex_lock (backend->queue);
+}
+
+static void
+unlock_queue (UmedptBackend *backend)
+{
+  if (backend->queue)
+    g_rec_mutex_unlock (backend->queue);
+}
+
 #define DEFINE_DISPATCH(slot, Type) \
   gboolean umedpt_dispatch_##slot (UmedptBackend *backend, \
       const Umedpt##Type##Args *args, GError **error) \
@@ -71,7 +86,9 @@ no_such_op (const UmedptBackend *backend, const char *op, GError **error)
     gboolean ok; \
 \
     if (backend->slot) { \
+      lock_queue (backend); \
       ok = backend->slot (backend, args, &answer); \
+      unlock_queue (backend); \
       if (!has_refused (backend, ok, answer)) \
         return police (backend, #slot, ok, answer, error); \
       log_fallback (backend, #slot, answer->message); \

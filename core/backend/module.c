@@ -39,6 +39,11 @@ find_file (const char *file_name, const char *path)
   return NULL;
 }
 
+static const UmedptBackendHost host = {
+  .attach = umedpt_tensor_attach,
+  .drop_attachments = umedpt_tensor_drop_attachments,
+};
+
 /* Runs the module's open function, and checks what it says. */
 static UmedptBackend *
 call_open (GModule *module, const char *file, GError **error)
@@ -55,7 +60,7 @@ call_open (GModule *module, const char *file, GError **error)
         UMEDPT_BACKEND_OPEN_SYMBOL);
     return NULL;
   }
-  backend = open (UMEDPT_BACKEND_API_VERSION, &local);
+  backend = open (UMEDPT_BACKEND_API_VERSION, &host, &local);
   if (backend && !local && backend->api_version == UMEDPT_BACKEND_API_VERSION)
     return backend;
   if (local && !backend)
@@ -70,6 +75,22 @@ call_open (GModule *module, const char *file, GError **error)
         "%s broke the backend interface: it gave %s.", file,
         backend ? "a backend and an error" : "neither a backend nor an error");
   return NULL;
+}
+
+/* The module drags in some hundred megabytes of NVIDIA's libraries, which a
+ * program without a driver should not wait for. */
+static gboolean
+find_driver (GError **error)
+{
+  GModule *driver = g_module_open ("libcuda.so.1", G_MODULE_BIND_LAZY);
+
+  if (driver) {
+    g_module_make_resident (driver);
+    return TRUE;
+  }
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
+      "There is no NVIDIA driver (libcuda.so.1) on this machine.");
+  return FALSE;
 }
 
 static UmedptBackend *
@@ -91,6 +112,8 @@ open_module (const char *name, GError **error)
         name, file_name, path);
     return NULL;
   }
+  if (!find_driver (error))
+    return NULL;
   module = g_module_open (file, G_MODULE_BIND_LOCAL);
   if (!module) {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,

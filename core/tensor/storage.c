@@ -133,6 +133,50 @@ umedpt_storage_new (gsize size, GError **error)
   return storage;
 }
 
+static void
+count_device (gsize size, gboolean taken)
+{
+  g_mutex_lock (&lock);
+  if (taken)
+    count_use (size, TRUE);
+  else
+    in_use -= size;
+  g_mutex_unlock (&lock);
+}
+
+/* Memory of a backend, which recycles it itself; what is in use is counted
+ * like the host's. */
+UmedptStorage *
+umedpt_storage_new_in (UmedptMemory *memory, gsize size, GError **error)
+{
+  UmedptStorage *storage;
+  gpointer data;
+
+  if (!memory)
+    return umedpt_storage_new (size, error);
+  data = memory->allocate (memory, MAX (size, 1), error);
+  if (!data)
+    return NULL;
+  storage = g_new0 (UmedptStorage, 1);
+  g_atomic_ref_count_init (&storage->ref_count);
+  storage->data = data;
+  storage->size = size;
+  storage->memory = memory;
+  storage->counted = g_private_get (&apart) == NULL;
+  if (storage->counted)
+    count_device (size, TRUE);
+  return storage;
+}
+
+static void
+release_device (UmedptStorage *storage)
+{
+  if (storage->counted)
+    count_device (storage->size, FALSE);
+  storage->memory->release (storage->memory, storage->data,
+      MAX (storage->size, 1));
+}
+
 /* Memory of somebody else; @destroy (@user_data) is called when unused. */
 UmedptStorage *
 umedpt_storage_new_wrapped (gpointer data, gsize size, GDestroyNotify destroy,
@@ -160,7 +204,9 @@ umedpt_storage_unref (UmedptStorage *storage)
 {
   if (!g_atomic_ref_count_dec (&storage->ref_count))
     return;
-  if (storage->bucket)
+  if (storage->memory)
+    release_device (storage);
+  else if (storage->bucket)
     give_block (storage->data, storage->bucket, storage->counted);
   else if (storage->destroy)
     storage->destroy (storage->user_data);

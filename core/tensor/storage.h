@@ -16,6 +16,7 @@ struct _UmedptStorage
   gpointer data;
   gsize size; /* usable bytes */
   gsize bucket; /* size class for recycling, 0 = foreign memory */
+  UmedptMemory *memory; /* a backend's; NULL: the host's */
   gboolean counted; /* in umedpt_storage_get_peak() */
   GDestroyNotify destroy; /* of foreign memory */
   gpointer user_data;
@@ -24,6 +25,9 @@ struct _UmedptStorage
 };
 
 UmedptStorage *umedpt_storage_new (gsize size, GError **error);
+/* @memory: NULL is the host's. */
+UmedptStorage *umedpt_storage_new_in (UmedptMemory *memory, gsize size,
+    GError **error);
 UmedptStorage *umedpt_storage_new_wrapped (gpointer data, gsize size,
     GDestroyNotify destroy, gpointer user_data);
 UmedptStorage *umedpt_storage_ref (UmedptStorage *storage);
@@ -34,6 +38,8 @@ gsize umedpt_storage_get_peak (gboolean reset);
  * the peak: what is made ahead or stays is no activation. Returns what was set
  * before, at first TRUE. */
 gboolean umedpt_storage_set_counted (gboolean counted);
+
+void umedpt_tensor_set_storage (UmedptTensor *tensor, UmedptStorage *storage);
 
 /* Recycled memory without a tensor: large, short-lived buffers of threads
  * that come and go, which each of malloc's arenas would keep. Not counted, not

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "tensor/memory.h"
 #include "tensor/tensor.h"
 
 G_BEGIN_DECLS
@@ -24,6 +25,7 @@ struct _UmedptTensor
   gsize n_elements;
   UmedptStorage *storage;
   gpointer data; /* into the storage */
+  UmedptMemory *memory; /* where that is; NULL: the host's */
   GMutex lock; /* of the attachments */
   UmedptAttachment *attachments;
   /* Training (autograd/tape.h): whether dL / d this tensor is wanted, and the
@@ -45,6 +47,27 @@ gpointer umedpt_tensor_attach (UmedptTensor *tensor, gconstpointer key,
     UmedptAttachFunc make, gpointer user_data, GDestroyNotify destroy,
     GError **error);
 void umedpt_tensor_drop_attachments (UmedptTensor *tensor);
+
+/* Tensors in a backend's memory (tensor-memory.c). @memory: NULL is the
+ * host's. All set @error where they return NULL or FALSE. */
+UmedptTensor *umedpt_tensor_new_in (UmedptMemory *memory, UmedptDtype dtype,
+    guint n_dims, const gint64 *shape, GError **error);
+UmedptTensor *umedpt_tensor_new_zeros_in (UmedptMemory *memory,
+    UmedptDtype dtype, guint n_dims, const gint64 *shape, GError **error);
+/* Some elements of @tensor, from @first on, in its memory. */
+UmedptTensor *umedpt_tensor_new_view (UmedptTensor *tensor, gsize first,
+    guint n_dims, const gint64 *shape, GError **error);
+/* A copy in @memory, or @tensor with one more reference if it is there. */
+UmedptTensor *umedpt_tensor_to (UmedptTensor *tensor, UmedptMemory *memory,
+    GError **error);
+/* Moves the values of @tensor itself; other views of it stay where they are.
+ * Nobody else may use it meanwhile. */
+gboolean umedpt_tensor_move (UmedptTensor *tensor, UmedptMemory *memory,
+    GError **error);
+/* dst = src, of the same type and number of elements, in any memories. */
+gboolean umedpt_tensor_copy (UmedptTensor *dst, const UmedptTensor *src,
+    GError **error);
+gboolean umedpt_tensor_zero (UmedptTensor *tensor, GError **error);
 void umedpt_tensor_release_pages (UmedptTensor *tensor);
 
 /* Whether two tensors (either may be NULL: FALSE) have the same shape. */

@@ -119,6 +119,7 @@ make_tensor (UmedptDtype dtype, guint n_dims, const gint64 *shape,
   tensor->n_elements = n_elements;
   tensor->storage = storage;
   tensor->data = data;
+  tensor->memory = storage->memory;
   return tensor;
 }
 
@@ -140,6 +141,13 @@ UmedptTensor *
 umedpt_tensor_new (UmedptDtype dtype, guint n_dims, const gint64 *shape,
     GError **error)
 {
+  return umedpt_tensor_new_in (NULL, dtype, n_dims, shape, error);
+}
+
+UmedptTensor *
+umedpt_tensor_new_in (UmedptMemory *memory, UmedptDtype dtype, guint n_dims,
+    const gint64 *shape, GError **error)
+{
   gsize n_elements, size;
   UmedptStorage *storage;
 
@@ -148,7 +156,7 @@ umedpt_tensor_new (UmedptDtype dtype, guint n_dims, const gint64 *shape,
 
   if (!measure (dtype, n_dims, shape, &n_elements, &size, error))
     return NULL;
-  storage = umedpt_storage_new (size, error);
+  storage = umedpt_storage_new_in (memory, size, error);
   if (!storage)
     return NULL;
   return make_tensor (dtype, n_dims, shape, n_elements, storage, storage->data);
@@ -171,11 +179,7 @@ UmedptTensor *
 umedpt_tensor_new_zeros (UmedptDtype dtype, guint n_dims, const gint64 *shape,
     GError **error)
 {
-  UmedptTensor *tensor = umedpt_tensor_new (dtype, n_dims, shape, error);
-
-  if (tensor)
-    memset (tensor->data, 0, umedpt_tensor_get_size (tensor));
-  return tensor;
+  return umedpt_tensor_new_zeros_in (NULL, dtype, n_dims, shape, error);
 }
 
 /**
@@ -255,6 +259,39 @@ umedpt_tensor_reshape (UmedptTensor *tensor, guint n_dims, const gint64 *shape,
   }
   return make_tensor (tensor->dtype, n_dims, shape, n_elements,
       umedpt_storage_ref (tensor->storage), tensor->data);
+}
+
+/* A tensor of elements of @tensor, from @first on. */
+UmedptTensor *
+umedpt_tensor_new_view (UmedptTensor *tensor, gsize first, guint n_dims,
+    const gint64 *shape, GError **error)
+{
+  gsize n_elements, size;
+
+  if (!measure (tensor->dtype, n_dims, shape, &n_elements, &size, error))
+    return NULL;
+  if (first > tensor->n_elements || n_elements > tensor->n_elements - first) {
+    g_autofree char *is = umedpt_tensor_describe (tensor);
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SHAPE,
+        "A tensor %s has no %" G_GSIZE_FORMAT
+        " elements after element %" G_GSIZE_FORMAT ".",
+        is, n_elements, first);
+    return NULL;
+  }
+  return make_tensor (tensor->dtype, n_dims, shape, n_elements,
+      umedpt_storage_ref (tensor->storage),
+      (guint8 *) tensor->data + first * dtypes[tensor->dtype].size);
+}
+
+/* Gives @tensor the storage @storage of the same size. Takes it. */
+void
+umedpt_tensor_set_storage (UmedptTensor *tensor, UmedptStorage *storage)
+{
+  umedpt_tensor_drop_attachments (tensor);
+  umedpt_storage_unref (tensor->storage);
+  tensor->storage = storage;
+  tensor->data = storage->data;
+  tensor->memory = storage->memory;
 }
 
 /**

@@ -10,13 +10,15 @@
 #define BAD_NOTHING 3 /* no open function at all */
 
 UMEDPT_API
-UmedptBackend *umedpt_backend_module_open (guint api_version, GError **error);
+UmedptBackend *umedpt_backend_module_open (guint api_version,
+    const UmedptBackendHost *host, GError **error);
 UMEDPT_API
 int umedpt_bad_module_mark (void);
 
 #if BAD != BAD_NOTHING
 UmedptBackend *
-umedpt_backend_module_open (guint api_version, GError **error)
+umedpt_backend_module_open (guint api_version, const UmedptBackendHost *host,
+    GError **error)
 {
   static UmedptBackend backend = {
     .api_version = UMEDPT_BACKEND_API_VERSION + 1,

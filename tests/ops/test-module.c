@@ -3,8 +3,9 @@
  * Finding backends: names, the environment, and modules that are missing,
  * broken, or have no device to work on. The library keeps a module's answer
  * for the life of the process, so each case is a process of its own.
- * TEST_MODULE_DIR is where the bad modules are, TEST_CUDA_DIR the folder of
- * the real one (not set: it was not built).
+ * TEST_MODULE_DIR is where the bad modules are, TEST_DRIVER_DIR that of an empty
+ * driver, TEST_CUDA_DIR the folder of the real module (not set: it was not
+ * built).
  */
 #include <gio/gio.h>
 #include <glib/gstdio.h>
@@ -70,6 +71,20 @@ run (const char *path, const char *variable, const char *value)
   g_test_trap_assert_passed ();
 }
 
+/* The same, in a process that finds the driver of no-driver.c. */
+static void
+run_with_driver (const char *path, const char *variable, const char *value)
+{
+  g_autofree char *old = g_strdup (g_getenv ("LD_LIBRARY_PATH"));
+
+  g_setenv ("LD_LIBRARY_PATH", g_getenv ("TEST_DRIVER_DIR"), TRUE);
+  run (path, variable, value);
+  if (old)
+    g_setenv ("LD_LIBRARY_PATH", old, TRUE);
+  else
+    g_unsetenv ("LD_LIBRARY_PATH");
+}
+
 static void
 child_forced (void)
 {
@@ -112,6 +127,15 @@ test_missing (void)
 }
 
 static void
+child_no_driver (void)
+{
+  if (g_file_test ("/proc/driver/nvidia", G_FILE_TEST_EXISTS))
+    g_test_skip ("there is a driver");
+  else
+    assert_find_fails ("cuda", UMEDPT_ERROR_BACKEND, "driver");
+}
+
+static void
 child_garbage (void)
 {
   assert_find_fails ("cuda", UMEDPT_ERROR_BACKEND, "cannot be loaded");
@@ -138,7 +162,8 @@ child_nothing (void)
 /* Runs @path with a folder in which libumedpt-cuda.so is a link to @target,
  * or, without one, a text. */
 static void
-run_with_module (const char *path, const char *target)
+run_with_module (const char *path, const char *target,
+    void (*start) (const char *path, const char *variable, const char *value))
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *folder = g_dir_make_tmp ("umedpt-XXXXXX", &error);
@@ -155,7 +180,7 @@ run_with_module (const char *path, const char *target)
     g_file_set_contents (file, "no library", -1, &error);
   }
   g_assert_no_error (error);
-  run (path, "UMEDPT_BACKEND_PATH", search);
+  start (path, "UMEDPT_BACKEND_PATH", search);
   g_assert_cmpint (g_unlink (file), ==, 0);
   g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
@@ -163,23 +188,33 @@ run_with_module (const char *path, const char *target)
 static void
 test_bad (void)
 {
-  run_with_module ("/module/subprocess/garbage", NULL);
-  run_with_module ("/module/subprocess/version", "libbad-version.so");
-  run_with_module ("/module/subprocess/silent", "libbad-silent.so");
-  run_with_module ("/module/subprocess/nothing", "libbad-nothing.so");
+  run_with_module ("/module/subprocess/no-driver", NULL, run);
+  run_with_module ("/module/subprocess/garbage", NULL, run_with_driver);
+  run_with_module ("/module/subprocess/version", "libbad-version.so",
+      run_with_driver);
+  run_with_module ("/module/subprocess/silent", "libbad-silent.so",
+      run_with_driver);
+  run_with_module ("/module/subprocess/nothing", "libbad-nothing.so",
+      run_with_driver);
 }
 
-/* With or without a GPU: this build has no device memory, so it refuses; and
- * it does so again, with the same words. */
+/* With a GPU the module works; without one it refuses, and does so again with
+ * the same words. */
 static void
 child_cuda (void)
 {
   g_autoptr (GError) first = NULL;
   g_autoptr (GError) second = NULL;
+  UmedptBackend *backend = umedpt_backend_find ("cuda", &first);
 
-  assert_find_fails ("cuda", UMEDPT_ERROR_BACKEND, "");
-  umedpt_backend_find ("cuda", &first);
-  umedpt_backend_find ("cuda:0", &second);
+  g_assert_true (umedpt_backend_find ("cuda:0", &second) == backend);
+  if (backend) {
+    g_assert_no_error (first);
+    g_assert_nonnull (backend->memory);
+    return;
+  }
+  g_assert_error (first, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND);
+  assert_clear (first);
   g_assert_cmpstr (first->message, ==, second->message);
   /* neither of these may be what keeps the module from its work */
   g_assert_null (strstr (first->message, "cannot be loaded"));
@@ -231,7 +266,7 @@ test_missing_library (void)
   g_assert_cmpuint (n_changed, >, 0);
   g_file_set_contents (file, data, size, &error);
   g_assert_no_error (error);
-  run ("/module/subprocess/library", "UMEDPT_BACKEND_PATH", folder);
+  run_with_driver ("/module/subprocess/library", "UMEDPT_BACKEND_PATH", folder);
   g_assert_cmpint (g_unlink (file), ==, 0);
   g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
@@ -266,6 +301,7 @@ main (int argc, char **argv)
     { "/module/subprocess/forced", child_forced },
     { "/module/subprocess/forced-wrong", child_forced_wrong },
     { "/module/subprocess/missing", child_missing },
+    { "/module/subprocess/no-driver", child_no_driver },
     { "/module/subprocess/garbage", child_garbage },
     { "/module/subprocess/version", child_version },
     { "/module/subprocess/silent", child_silent },

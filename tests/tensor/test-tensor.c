@@ -258,6 +258,145 @@ test_bf16 (void)
   }
 }
 
+/* A backend's memory that nobody can use by mistake: its addresses are those
+ * of malloc() with a bit set that no address has. */
+static gint memory_blocks;
+static gboolean memory_full;
+
+#define TURN(p) ((gpointer) ((gsize) (p) ^ ((gsize) 1 << 62)))
+
+static gpointer
+memory_allocate (UmedptMemory *memory, gsize size, GError **error)
+{
+  if (memory_full) {
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY, "It is full.");
+    return NULL;
+  }
+  memory_blocks++;
+  return TURN (g_malloc (size));
+}
+
+static void
+memory_release (UmedptMemory *memory, gpointer data, gsize size)
+{
+  memory_blocks--;
+  g_free (TURN (data));
+}
+
+static gboolean
+memory_upload (UmedptMemory *memory, gpointer dst, gconstpointer host,
+    gsize size, GError **error)
+{
+  memcpy (TURN (dst), host, size);
+  return TRUE;
+}
+
+static gboolean
+memory_download (UmedptMemory *memory, gpointer host, gconstpointer src,
+    gsize size, GError **error)
+{
+  memcpy (host, TURN (src), size);
+  return TRUE;
+}
+
+static gboolean
+memory_copy (UmedptMemory *memory, gpointer dst, gconstpointer src, gsize size,
+    GError **error)
+{
+  memmove (TURN (dst), TURN (src), size);
+  return TRUE;
+}
+
+static gboolean
+memory_zero (UmedptMemory *memory, gpointer dst, gsize size, GError **error)
+{
+  memset (TURN (dst), 0, size);
+  return TRUE;
+}
+
+static UmedptMemory far_memory = { "far", memory_allocate, memory_release,
+  memory_upload, memory_download, memory_copy, memory_zero };
+static UmedptMemory other_memory = { "other", memory_allocate, memory_release,
+  memory_upload, memory_download, memory_copy, memory_zero };
+
+static UmedptTensor *
+count_up (gint64 n)
+{
+  UmedptTensor *tensor = umedpt_tensor_new (UMEDPT_DTYPE_F32, 1, &n, NULL);
+
+  for (gint64 i = 0; i < n; i++)
+    UMEDPT_F32 (tensor)[i] = (float) i;
+  return tensor;
+}
+
+static void
+assert_count_up (UmedptTensor *tensor, float first)
+{
+  g_autoptr (UmedptTensor) host = umedpt_tensor_to (tensor, NULL, NULL);
+
+  for (gsize i = 0; i < host->n_elements; i++)
+    g_assert_cmpfloat (UMEDPT_F32 (host)[i], ==, first + (float) i);
+}
+
+static void
+test_memory_copies (void)
+{
+  g_autoptr (UmedptTensor) host = count_up (10);
+  g_autoptr (UmedptTensor) far = umedpt_tensor_to (host, &far_memory, NULL);
+  g_autoptr (UmedptTensor) same = umedpt_tensor_to (far, &far_memory, NULL);
+  g_autoptr (UmedptTensor) other = umedpt_tensor_to (far, &other_memory, NULL);
+  g_autoptr (UmedptTensor) part = NULL;
+  g_autoptr (GError) error = NULL;
+  const gint64 four = 4, nine = 9;
+
+  g_assert_true (same == far && far->memory == &far_memory);
+  g_assert_true (other->memory == &other_memory);
+  assert_count_up (far, 0);
+  assert_count_up (other, 0);
+  part = umedpt_tensor_new_view (far, 3, 1, &four, NULL);
+  assert_count_up (part, 3);
+  g_assert_true (umedpt_tensor_zero (part, NULL));
+  g_assert_true (umedpt_tensor_copy (host, far, NULL));
+  g_assert_cmpfloat (UMEDPT_F32 (host)[2], ==, 2);
+  g_assert_cmpfloat (UMEDPT_F32 (host)[3], ==, 0);
+  g_assert_cmpfloat (UMEDPT_F32 (host)[6], ==, 0);
+  g_assert_cmpfloat (UMEDPT_F32 (host)[7], ==, 7);
+  g_assert_null (umedpt_tensor_new_view (far, 2, 1, &nine, &error));
+  g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SHAPE);
+  g_clear_error (&error);
+  g_assert_false (umedpt_tensor_copy (part, host, &error));
+  g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SHAPE);
+}
+
+static void
+test_memory_move (void)
+{
+  UmedptTensor *tensor = count_up (10);
+  g_autoptr (UmedptTensor) view =
+      umedpt_tensor_reshape (tensor, 1, tensor->shape, NULL);
+  g_autoptr (GError) error = NULL;
+  gsize before;
+
+  umedpt_storage_get_peak (TRUE);
+  before = umedpt_storage_get_peak (FALSE);
+  memory_full = TRUE;
+  g_assert_false (umedpt_tensor_move (tensor, &far_memory, &error));
+  g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY);
+  g_assert_null (tensor->memory); /* where it was, as it was */
+  memory_full = FALSE;
+  assert_count_up (tensor, 0);
+  g_assert_true (umedpt_tensor_move (tensor, &far_memory, NULL));
+  g_assert_cmpint (memory_blocks, ==, 1);
+  g_assert_cmpuint (umedpt_storage_get_peak (FALSE), ==, before);
+  assert_count_up (tensor, 0);
+  assert_count_up (view, 0); /* stays where it was */
+  g_assert_null (view->memory);
+  g_assert_true (umedpt_tensor_move (tensor, NULL, NULL));
+  g_assert_cmpint (memory_blocks, ==, 0);
+  assert_count_up (tensor, 0);
+  umedpt_tensor_unref (tensor);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -270,6 +409,8 @@ main (int argc, char **argv)
   g_test_add_func ("/tensor/attachments/views", test_attachments_of_views);
   g_test_add_func ("/tensor/recycling", test_recycling);
   g_test_add_func ("/tensor/not-counted", test_not_counted);
+  g_test_add_func ("/tensor/memory/copies", test_memory_copies);
+  g_test_add_func ("/tensor/memory/move", test_memory_move);
   g_test_add_func ("/tensor/bf16", test_bf16);
   return g_test_run ();
 }
