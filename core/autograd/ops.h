@@ -100,6 +100,14 @@ gboolean umedpt_op_sgd (UmedptContext *context, const UmedptSgdArgs *args,
     GError **error);
 gboolean umedpt_op_square_sum (UmedptContext *context, UmedptTensor *src,
     double *result, GError **error);
+/* The same for @n tensors; numbers that the backend takes from the first are
+ * the same for all. On an error some may have stepped. */
+gboolean umedpt_op_adamw_many (UmedptContext *context,
+    const UmedptAdamwArgs *steps, guint n, GError **error);
+gboolean umedpt_op_sgd_many (UmedptContext *context, const UmedptSgdArgs *steps,
+    guint n, GError **error);
+gboolean umedpt_op_square_sum_many (UmedptContext *context,
+    UmedptTensor *const *src, guint n, double *results, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (UmedptContext, umedpt_context_free)
 

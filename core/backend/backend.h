@@ -618,10 +618,22 @@ struct _UmedptBackend
   /* (nullable, both or none) Input that travels while the device computes:
    * host memory of @size bytes to fill, then a copy of it to @dst that runs
    * beside what is queued and that what is queued next waits for. Nothing that
-   * is queued may use @dst. One at a time: from begin to end is one thread's. */
+   * is queued may use @dst. Who has begun keeps all others out until the end;
+   * with a @dst of NULL nothing is copied. */
   gpointer (*feed_begin) (UmedptBackend *backend, gsize size, GError **error);
   gboolean (*feed_end) (UmedptBackend *backend, gpointer dst, gsize size,
       GError **error);
+
+  /* (nullable) The ops of the optimiser for many tensors at once, where
+   * starting an op costs more than running it. beta1, beta2, epsilon, momentum,
+   * nesterov and gradient_scale of all are those of the first. @bf16: products
+   * will be in bf16, so forms in it may be made along. */
+  gboolean (*adamw_many) (UmedptBackend *backend, const UmedptAdamwArgs *steps,
+      guint n, gboolean bf16, GError **error);
+  gboolean (*sgd_many) (UmedptBackend *backend, const UmedptSgdArgs *steps,
+      guint n, gboolean bf16, GError **error);
+  gboolean (*square_sum_many) (UmedptBackend *backend, UmedptTensor *const *src,
+      guint n, double *results, GError **error);
 
 #define UMEDPT_OP_SLOT(slot, Type) \
   gboolean (*slot) (UmedptBackend * backend, const Umedpt##Type##Args *args, \

@@ -129,9 +129,8 @@ resample_row (const Axis *axis, const float *row, UmedptPixels pixels,
 }
 
 static void
-resize (const UmedptImage *image, UmedptTensor *out)
+resize (const UmedptImage *image, gint width, gint height, guint8 *out)
 {
-  const gint height = (gint) out->shape[1], width = (gint) out->shape[2];
   const gsize n = (gsize) image->width * (gsize) formats[image->pixels].bytes;
   g_autofree float *row = g_new (float, n);
   g_auto (Axis) vertical = { 0 };
@@ -145,14 +144,13 @@ resize (const UmedptImage *image, UmedptTensor *out)
       accumulate (row,
           image->data + (gsize) (vertical.starts[y] + k) * image->stride, n,
           vertical.weights[(gsize) y * vertical.max_count + k]);
-    resample_row (&horizontal, row, image->pixels,
-        UMEDPT_U8 (out) + (gsize) y * width * 3);
+    resample_row (&horizontal, row, image->pixels, out + (gsize) y * width * 3);
   }
 }
 
 /* Same size: only the order of the channels changes. */
 static void
-copy (const UmedptImage *image, UmedptTensor *out)
+copy (const UmedptImage *image, guint8 *out)
 {
   const gint bytes = formats[image->pixels].bytes;
   const gint *offsets = formats[image->pixels].offsets;
@@ -160,7 +158,7 @@ copy (const UmedptImage *image, UmedptTensor *out)
 
   for (gint y = 0; y < image->height; y++) {
     const guint8 *src = image->data + (gsize) y * image->stride;
-    guint8 *dst = UMEDPT_U8 (out) + (gsize) y * row;
+    guint8 *dst = out + (gsize) y * row;
 
     if (image->pixels == UMEDPT_PIXELS_RGB) {
       memcpy (dst, src, row);
@@ -203,22 +201,31 @@ umedpt_preprocess_check (const UmedptImage *image, GError **error)
   return TRUE;
 }
 
+/* u8 [height, width, 3], RGB, at @out. */
+gboolean
+umedpt_preprocess_into (const UmedptImage *image, gint width, gint height,
+    guint8 *out, GError **error)
+{
+  if (!umedpt_preprocess_check (image, error))
+    return FALSE;
+  if (image->width == width && image->height == height)
+    copy (image, out);
+  else
+    resize (image, width, height, out);
+  return TRUE;
+}
+
 /* u8 [1, height, width, 3], RGB. */
 UmedptTensor *
 umedpt_preprocess_image (const UmedptImage *image, gint width, gint height,
     GError **error)
 {
   const gint64 shape[] = { 1, height, width, 3 };
-  UmedptTensor *out;
+  g_autoptr (UmedptTensor) out =
+      umedpt_tensor_new (UMEDPT_DTYPE_U8, 4, shape, error);
 
-  if (!umedpt_preprocess_check (image, error))
+  if (!out ||
+      !umedpt_preprocess_into (image, width, height, UMEDPT_U8 (out), error))
     return NULL;
-  out = umedpt_tensor_new (UMEDPT_DTYPE_U8, 4, shape, error);
-  if (!out)
-    return NULL;
-  if (image->width == width && image->height == height)
-    copy (image, out);
-  else
-    resize (image, out);
-  return out;
+  return g_steal_pointer (&out);
 }

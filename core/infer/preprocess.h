@@ -10,6 +10,8 @@
 G_BEGIN_DECLS
 
 gboolean umedpt_preprocess_check (const UmedptImage *image, GError **error);
+gboolean umedpt_preprocess_into (const UmedptImage *image, gint width,
+    gint height, guint8 *out, GError **error);
 UmedptTensor *umedpt_preprocess_image (const UmedptImage *image, gint width,
     gint height, GError **error);
 

@@ -6,7 +6,8 @@
  * through the network one by one: on a CPU a batch only costs cache (the
  * activations of one image fit into it), and between two images a caller can
  * be stopped. The lock around each image is the compute queue: callers take
- * turns, and each uses all cores.
+ * turns, and each uses all cores. A device with memory of its own works
+ * otherwise: device-pass.c.
  */
 #include "infer/session.h"
 
@@ -21,6 +22,7 @@
 #include "base/debug.h"
 #include "base/error.h"
 #include "infer/cache.h"
+#include "infer/device-pass.h"
 #include "infer/preprocess.h"
 #include "net/model-private.h"
 
@@ -36,6 +38,7 @@ struct _UmedptSession
   gint width, height; /* of the model's input */
   guint size; /* of an embedding */
   GMutex queue; /* held while an image is computed */
+  UmedptDevicePass *device_pass; /* NULL: the backend works on host memory */
 };
 
 G_DEFINE_FINAL_TYPE (UmedptSession, umedpt_session, G_TYPE_OBJECT)
@@ -48,6 +51,7 @@ umedpt_session_finalize (GObject *object)
 {
   UmedptSession *self = UMEDPT_SESSION (object);
 
+  g_clear_pointer (&self->device_pass, umedpt_device_pass_free);
   g_clear_object (&self->model);
   g_clear_pointer (&self->context, umedpt_context_free);
   g_mutex_clear (&self->queue);
@@ -133,19 +137,63 @@ run (UmedptSession *self, UmedptTensor *image, gfloat *embedding,
   return TRUE;
 }
 
+static gboolean
+embed_one (UmedptSession *self, const UmedptImage *image, gfloat *embedding,
+    GError **error)
+{
+  g_autoptr (UmedptTensor) tensor =
+      umedpt_preprocess_image (image, self->width, self->height, error);
+  gboolean ok;
+
+  if (!tensor)
+    return FALSE;
+  g_mutex_lock (&self->queue);
+  ok = run (self, tensor, embedding, error);
+  g_mutex_unlock (&self->queue);
+  return ok;
+}
+
+static gboolean
+embed_one_by_one (UmedptSession *self, const UmedptImage *images,
+    guint n_images, gfloat *embeddings, GCancellable *cancellable,
+    GError **error)
+{
+  for (guint i = 0; i < n_images; i++) {
+    if (g_cancellable_is_cancelled (cancellable)) {
+      g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED,
+          "Stopped on request after %u of %u images.", i, n_images);
+      return FALSE;
+    }
+    if (!embed_one (self, &images[i], embeddings + (gsize) i * self->size,
+            error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+embed (UmedptSession *self, const UmedptImage *images, guint n_images,
+    gfloat *embeddings, GCancellable *cancellable, GError **error)
+{
+  return self->device_pass
+      ? umedpt_device_pass_embed (self->device_pass, images, n_images,
+            embeddings, cancellable, error)
+      : embed_one_by_one (self, images, n_images, embeddings, cancellable,
+            error);
+}
+
 /* Computes a grey image for the sake of what is prepared on the way. */
 static gboolean
 warm_up (UmedptSession *self, GError **error)
 {
-  const gint64 shape[] = { 1, self->height, self->width, 3 };
-  g_autoptr (UmedptTensor) image =
-      umedpt_tensor_new (UMEDPT_DTYPE_U8, 4, shape, error);
+  const gsize row = (gsize) self->width * 3;
+  g_autofree guint8 *pixels = g_malloc (row * (gsize) self->height);
+  const UmedptImage image = { pixels, self->width, self->height, row,
+    UMEDPT_PIXELS_RGB };
   g_autofree gfloat *embedding = g_new (gfloat, self->size);
 
-  if (!image)
-    return FALSE;
-  memset (image->data, 128, umedpt_tensor_get_size (image));
-  if (!run (self, image, embedding, error))
+  memset (pixels, 128, row * (gsize) self->height);
+  if (!embed (self, &image, 1, embedding, NULL, error))
     return FALSE;
   for (guint i = 0; i < self->size; i++)
     if (!isfinite (embedding[i])) {
@@ -201,6 +249,19 @@ tell_times_at_exit (void)
   }
 }
 
+/* The parameters go where the backend computes. */
+static gboolean
+to_device (UmedptSession *self, GError **error)
+{
+  UmedptBackend *backend = umedpt_context_get_backend (self->context);
+
+  if (!backend->memory)
+    return TRUE;
+  self->device_pass = umedpt_device_pass_new (self->model, self->context,
+      self->width, self->height, self->size);
+  return umedpt_model_move (self->model, backend->memory, error);
+}
+
 static UmedptSession *
 load (const char *path, UmedptBackend *backend, UmedptPrecision precision,
     GError **error)
@@ -219,7 +280,8 @@ load (const char *path, UmedptBackend *backend, UmedptPrecision precision,
   self->width = description->input_width;
   self->height = description->input_height;
   self->size = (guint) umedpt_description_get_embedding_size (description);
-  if (!check_input_size (self, error) || !warm_up (self, error)) {
+  if (!check_input_size (self, error) || !to_device (self, error) ||
+      !warm_up (self, error)) {
     g_prefix_error (error, "In the model file '%s': ", path);
     return NULL;
   }
@@ -338,22 +400,6 @@ umedpt_session_get_embedding_size (UmedptSession *self)
   return self->size;
 }
 
-static gboolean
-embed_one (UmedptSession *self, const UmedptImage *image, gfloat *embedding,
-    GError **error)
-{
-  g_autoptr (UmedptTensor) tensor =
-      umedpt_preprocess_image (image, self->width, self->height, error);
-  gboolean ok;
-
-  if (!tensor)
-    return FALSE;
-  g_mutex_lock (&self->queue);
-  ok = run (self, tensor, embedding, error);
-  g_mutex_unlock (&self->queue);
-  return ok;
-}
-
 /**
  * umedpt_session_embed:
  * @self: a session
@@ -365,8 +411,9 @@ embed_one (UmedptSession *self, const UmedptImage *image, gfloat *embedding,
  *
  * Computes an embedding per image. Images of another size than the model's
  * input are resized to it, box-filtered where they shrink and bilinear where
- * they grow, each axis on its own. The same image gives the same bits,
- * whatever else is in @images. May be called from several threads.
+ * they grow, each axis on its own. On the CPU the same image gives the same
+ * bits, whatever else is in @images; on a GPU, with the same number of images,
+ * which are computed together. May be called from several threads.
  *
  * Returns: %TRUE, or %FALSE with @error set (%UMEDPT_ERROR_SHAPE for an image
  *   that cannot be, %UMEDPT_ERROR_CANCELLED); rows before the failing image
@@ -382,15 +429,5 @@ umedpt_session_embed (UmedptSession *self, const UmedptImage *images,
   g_return_val_if_fail (UMEDPT_IS_SESSION (self), FALSE);
   g_return_val_if_fail (n_images == 0 || (images && embeddings), FALSE);
 
-  for (guint i = 0; i < n_images; i++) {
-    if (g_cancellable_is_cancelled (cancellable)) {
-      g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED,
-          "Stopped on request after %u of %u images.", i, n_images);
-      return FALSE;
-    }
-    if (!embed_one (self, &images[i], embeddings + (gsize) i * self->size,
-            error))
-      return FALSE;
-  }
-  return TRUE;
+  return embed (self, images, n_images, embeddings, cancellable, error);
 }

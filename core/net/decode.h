@@ -2,7 +2,7 @@
  *
  * From logits to results: probabilities, masks, boxes; the same functions for
  * validation, evaluation and streaming, so that all give the same numbers.
- * Logits are in host memory here.
+ * Logits are in host memory here (umedpt_task_output_to_host()).
  */
 #pragma once
 

@@ -13,6 +13,8 @@
  */
 #include "net/grouper.h"
 
+#include "base/error.h"
+
 struct _UmedptGrouperBlock
 {
   UmedptGrouper kind;
@@ -103,28 +105,74 @@ attend (const UmedptGrouperBlock *self, UmedptContext *context, UmedptTensor *x,
       error);
 }
 
-/* vectors: f32 [N, D]; groups: i32 [N], 0 … n_groups - 1, each at least once.
- * Returns f32 [n_groups, D]. */
+/* Whether every group is 0 … @n_groups - 1, and none is without an image: a
+ * device uses them as indices, and cannot look first as the op does. */
+static gboolean
+check_groups (const UmedptTensor *groups, gint64 n_groups, GError **error)
+{
+  const gint64 n = (gint64) groups->n_elements;
+  g_autofree gboolean *found = g_new0 (gboolean, MAX (n, 1));
+  gint64 n_found = 0;
+  gboolean good = groups->dtype == UMEDPT_DTYPE_I32 && n_groups <= n;
+
+  for (gint64 i = 0; good && i < n; i++) {
+    const gint32 group = ((const gint32 *) groups->data)[i];
+
+    good = group >= 0 && group < n_groups;
+    if (!good)
+      break;
+    n_found += !found[group];
+    found[group] = TRUE;
+  }
+  if (good && n_found == n_groups)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
+      "The cases of images must be i32 from 0 to %" G_GINT64_FORMAT
+      ", each with an image.",
+      n_groups - 1);
+  return FALSE;
+}
+
+/* @groups where @context computes. */
+static UmedptTensor *
+place_groups (UmedptContext *context, UmedptTensor *groups, gint64 n_groups,
+    GError **error)
+{
+  UmedptMemory *memory = umedpt_context_get_backend (context)->memory;
+
+  if (groups->memory == memory)
+    return umedpt_tensor_ref (groups);
+  if (!groups->memory && !check_groups (groups, n_groups, error))
+    return NULL;
+  return umedpt_tensor_to (groups, memory, error);
+}
+
+/* vectors: f32 [N, D]; groups: i32 [N], 0 … n_groups - 1, each at least once,
+ * wherever they lie. Returns f32 [n_groups, D]. */
 UmedptTensor *
 umedpt_grouper_block_forward (UmedptGrouperBlock *self, UmedptContext *context,
     UmedptTensor *vectors, UmedptTensor *groups, gint64 n_groups,
     GError **error)
 {
+  g_autoptr (UmedptTensor) placed = NULL;
   g_autoptr (UmedptTensor) weights = NULL;
   g_autoptr (UmedptTensor) reduced = NULL;
 
+  placed = place_groups (context, groups, n_groups, error);
+  if (!placed)
+    return NULL;
   if (self->kind == UMEDPT_GROUPER_WEIGHTED) {
     weights = run_linear (&self->weight, context, vectors,
         UMEDPT_ACTIVATION_SIGMOID, error);
     if (!weights)
       return NULL;
-    return umedpt_op_group_reduce (context, vectors, weights, groups, n_groups,
+    return umedpt_op_group_reduce (context, vectors, weights, placed, n_groups,
         UMEDPT_GROUPING_WEIGHTED, error);
   }
   weights = attend (self, context, vectors, error);
   if (!weights)
     return NULL;
-  reduced = umedpt_op_group_reduce (context, vectors, weights, groups, n_groups,
+  reduced = umedpt_op_group_reduce (context, vectors, weights, placed, n_groups,
       UMEDPT_GROUPING_SOFTMAX, error);
   if (!reduced)
     return NULL;

@@ -133,6 +133,14 @@ umedpt_head_free (UmedptHead *self)
   g_free (self);
 }
 
+/* Moves what are no parameters. */
+gboolean
+umedpt_head_move (UmedptHead *self, UmedptMemory *memory, GError **error)
+{
+  return (!self->range || umedpt_tensor_move (self->range, memory, error)) &&
+      (!self->minimum || umedpt_tensor_move (self->minimum, memory, error));
+}
+
 /* Whether dropout is on: in training, unless the head is frozen. */
 static gboolean
 drops (const UmedptHead *self, const UmedptPass *pass)
@@ -149,8 +157,8 @@ drop (const UmedptHead *self, UmedptContext *context, const UmedptPass *pass,
 
   if (!drops (self, pass))
     return umedpt_tensor_ref (x);
-  mask = umedpt_pass_draw (pass, self->drop_name, DROPOUT, x->n_dims, x->shape,
-      error);
+  mask = umedpt_pass_draw (pass, context, self->drop_name, DROPOUT, x->n_dims,
+      x->shape, error);
   return mask ? umedpt_op_multiply (context, x, mask, error) : NULL;
 }
 

@@ -14,6 +14,8 @@ UmedptHead *umedpt_head_new (const UmedptDescription *description,
     const UmedptTaskDescription *task, UmedptParameters *parameters,
     GError **error);
 void umedpt_head_free (UmedptHead *self);
+gboolean umedpt_head_move (UmedptHead *self, UmedptMemory *memory,
+    GError **error);
 /* Each fills @output, zeroed before, from what the task's kind needs. */
 gboolean umedpt_head_run_vector (UmedptHead *self, UmedptContext *context,
     const UmedptPass *pass, UmedptTensor *vector, UmedptTaskOutput *output,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * What the library itself does with a model: the forward passes. A model can
- * be used from several threads and with several backends at once.
+ * be used from several threads, and with all backends at once that look for it
+ * where it lies.
  */
 #pragma once
 
@@ -55,14 +56,24 @@ typedef struct
 
 void umedpt_features_clear (UmedptFeatures *self);
 void umedpt_task_output_clear (UmedptTaskOutput *self);
+/* Replaces logits that lie elsewhere by copies in host memory. */
+gboolean umedpt_task_output_to_host (UmedptTaskOutput *self, GError **error);
 
-/* images: u8 or f32 [N, H, W, 3]; fills the pyramid. @pass: (nullable). */
+/* Moves parameters and constants to @memory, that of a backend (NULL: the
+ * host's), before it computes with them. Nobody may use the model meanwhile,
+ * and afterwards only backends of that memory can; files are written from
+ * anywhere. */
+gboolean umedpt_model_move (UmedptModel *self, UmedptMemory *memory,
+    GError **error);
+
+/* images: u8 or f32 [N, H, W, 3], wherever they lie; fills the pyramid. @pass:
+ * (nullable). */
 gboolean umedpt_model_encode_features (UmedptModel *self,
     UmedptContext *context, UmedptTensor *images, const UmedptPass *pass,
     UmedptFeatures *features, GError **error);
 /* Decoder (as far as needed) and head of task number @task. @groups: for
- * grouped tasks the case of each image, i32 [N], ascending from 0, else
- * NULL. */
+ * grouped tasks the case of each image, i32 [N], ascending from 0, wherever
+ * they lie, else NULL. */
 gboolean umedpt_model_run_task (UmedptModel *self, UmedptContext *context,
     UmedptFeatures *features, guint task, UmedptTensor *groups, gint64 n_groups,
     UmedptTaskOutput *output, GError **error);

@@ -32,6 +32,33 @@ umedpt_task_output_clear (UmedptTaskOutput *self)
 }
 
 gboolean
+umedpt_task_output_to_host (UmedptTaskOutput *self, GError **error)
+{
+  for (guint i = 0; i < self->n_outputs; i++) {
+    UmedptTensor *copy = umedpt_tensor_to (self->outputs[i], NULL, error);
+
+    if (!copy)
+      return FALSE;
+    umedpt_tensor_unref (self->outputs[i]);
+    self->outputs[i] = copy;
+  }
+  return TRUE;
+}
+
+gboolean
+umedpt_model_move (UmedptModel *self, UmedptMemory *memory, GError **error)
+{
+  gboolean ok;
+
+  g_mutex_lock (&self->lock);
+  ok = umedpt_parameters_move (self->parameters, memory, error);
+  for (guint i = 0; ok && i < self->heads->len; i++)
+    ok = umedpt_head_move (g_ptr_array_index (self->heads, i), memory, error);
+  g_mutex_unlock (&self->lock);
+  return ok;
+}
+
+gboolean
 umedpt_model_encode (UmedptModel *self, UmedptContext *context,
     UmedptTensor *images, UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS],
     GError **error)

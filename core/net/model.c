@@ -217,9 +217,10 @@ umedpt_model_new_initialised (const UmedptDescription *description,
 }
 
 /* SHA-256 over the description's JSON and, in the order of their names, each
- * parameter's name, type and shape, and bytes; a 0 byte ends each text. */
+ * parameter's name, type and shape, and bytes; a 0 byte ends each text. Only
+ * reading from a device can fail. */
 static char *
-compute_hash (UmedptModel *self)
+compute_hash (UmedptModel *self, GError **error)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autofree char *json = umedpt_description_to_json (self->description);
@@ -228,14 +229,18 @@ compute_hash (UmedptModel *self)
   for (guint i = 0; i < umedpt_parameters_get_n (self->parameters); i++) {
     const char *name = umedpt_parameters_get_name (self->parameters, i);
     UmedptTensor *tensor = umedpt_parameters_get_tensor (self->parameters, i);
+    g_autoptr (UmedptTensor) values = NULL;
     g_autofree char *type = NULL;
 
     if (!tensor)
       continue;
+    values = umedpt_tensor_to (tensor, NULL, error);
+    if (!values)
+      return NULL;
     type = umedpt_tensor_describe (tensor);
     g_checksum_update (sum, (const guchar *) name, (gssize) strlen (name) + 1);
     g_checksum_update (sum, (const guchar *) type, (gssize) strlen (type) + 1);
-    g_checksum_update (sum, tensor->data,
+    g_checksum_update (sum, values->data,
         (gssize) umedpt_tensor_get_size (tensor));
   }
   return g_strdup (g_checksum_get_string (sum));
@@ -266,7 +271,9 @@ umedpt_model_save (UmedptModel *self, const char *path, GError **error)
 
   writer = umedpt_safetensors_writer_new ();
   json = umedpt_description_to_json (self->description);
-  hash = compute_hash (self);
+  hash = compute_hash (self, error);
+  if (!hash)
+    return FALSE;
   umedpt_safetensors_writer_set_metadata (writer, "format", "pt");
   umedpt_safetensors_writer_set_metadata (writer, "umedpt-version",
       umedpt_get_version ());
@@ -306,7 +313,9 @@ umedpt_model_verify (UmedptModel *self, GError **error)
   g_return_val_if_fail (UMEDPT_IS_MODEL (self), FALSE);
 
   stated = umedpt_model_get_hash (self);
-  found = compute_hash (self);
+  found = compute_hash (self, error);
+  if (!found)
+    return FALSE;
   if (strcmp (stated, found) == 0)
     return TRUE;
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
@@ -339,7 +348,8 @@ umedpt_model_get_description (UmedptModel *self)
  * model that has none it is computed from all parameters on first use.
  *
  * Returns: (transfer none): SHA-256, 64 lower-case hexadecimal digits; valid
- *   until the parameters are changed and saved
+ *   until the parameters are changed and saved. Empty if the device on which
+ *   the parameters lie has failed
  *
  * Since: 0.1
  */
@@ -350,9 +360,9 @@ umedpt_model_get_hash (UmedptModel *self)
 
   g_mutex_lock (&self->lock);
   if (!self->hash)
-    self->hash = compute_hash (self);
+    self->hash = compute_hash (self, NULL);
   g_mutex_unlock (&self->lock);
-  return self->hash;
+  return self->hash ? self->hash : "";
 }
 
 /**

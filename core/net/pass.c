@@ -10,19 +10,29 @@
 #include "base/random.h"
 #include "tensor/tensor-private.h"
 
-UmedptTensor *
-umedpt_pass_draw (const UmedptPass *self, const char *name, double rate,
-    guint n_dims, const gint64 *shape, GError **error)
+void
+umedpt_pass_fill (const UmedptPass *self, const char *name, double rate,
+    float *values, gsize n)
 {
-  UmedptTensor *mask =
-      umedpt_tensor_new (UMEDPT_DTYPE_F32, n_dims, shape, error);
   const float kept = (float) (1 / (1 - rate));
   UmedptRandom random;
 
+  umedpt_random_init_named (&random, self->seed, name);
+  for (gsize i = 0; i < n; i++)
+    values[i] = umedpt_random_uniform (&random) < rate ? 0 : kept;
+}
+
+UmedptTensor *
+umedpt_pass_draw (const UmedptPass *self, UmedptContext *context,
+    const char *name, double rate, guint n_dims, const gint64 *shape,
+    GError **error)
+{
+  g_autoptr (UmedptTensor) mask =
+      umedpt_tensor_new (UMEDPT_DTYPE_F32, n_dims, shape, error);
+
   if (!mask)
     return NULL;
-  umedpt_random_init_named (&random, self->seed, name);
-  for (gsize i = 0; i < mask->n_elements; i++)
-    UMEDPT_F32 (mask)[i] = umedpt_random_uniform (&random) < rate ? 0 : kept;
-  return mask;
+  umedpt_pass_fill (self, name, rate, UMEDPT_F32 (mask), mask->n_elements);
+  return umedpt_tensor_to (mask, umedpt_context_get_backend (context)->memory,
+      error);
 }

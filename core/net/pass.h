@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "tensor/tensor.h"
+#include "autograd/ops.h"
 
 G_BEGIN_DECLS
 
@@ -19,9 +19,12 @@ typedef struct
   gboolean checkpoint; /* recompute encoder blocks in the backward pass */
 } UmedptPass;
 
-/* f32 of the given shape: each element 0 with probability @rate, else
- * 1 / (1 - @rate). */
-UmedptTensor *umedpt_pass_draw (const UmedptPass *self, const char *name,
-    double rate, guint n_dims, const gint64 *shape, GError **error);
+/* @n numbers, each 0 with probability @rate, else 1 / (1 - @rate). */
+void umedpt_pass_fill (const UmedptPass *self, const char *name, double rate,
+    float *values, gsize n);
+/* f32 of the given shape, where @context computes, of such numbers. */
+UmedptTensor *umedpt_pass_draw (const UmedptPass *self, UmedptContext *context,
+    const char *name, double rate, guint n_dims, const gint64 *shape,
+    GError **error);
 
 G_END_DECLS

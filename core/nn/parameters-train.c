@@ -1,14 +1,56 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What training does with parameters: which of them want a gradient, and
- * taking values over from another model. Parameters of a loaded model lie in
- * the mapped file, which is read-only and shared; what is to change gets
- * memory of its own first.
+ * What happens to parameters that are there: where they lie, which of them
+ * want a gradient, and taking values over from another model. Parameters of a
+ * loaded model lie in the mapped file, which is read-only and shared; what is
+ * to change gets memory of its own first.
  */
 #include <string.h>
 
 #include "nn/parameters-private.h"
 #include "tensor/storage.h"
+
+static gboolean
+move_entry (UmedptParameter *entry, UmedptMemory *memory, GError **error)
+{
+  UmedptTensor *tensor = entry->slot ? entry->tensor : NULL;
+
+  return !tensor ||
+      (umedpt_tensor_move (tensor, memory, error) &&
+          (!tensor->grad || umedpt_tensor_move (tensor->grad, memory, error)));
+}
+
+/* Where the values are; all in one place. */
+static UmedptMemory *
+find_memory (UmedptParameters *self)
+{
+  for (guint i = 0; i < self->entries->len; i++) {
+    const UmedptParameter *entry = umedpt_parameters_nth (self, i);
+
+    if (entry->slot && entry->tensor)
+      return entry->tensor->memory;
+  }
+  return NULL;
+}
+
+gboolean
+umedpt_parameters_move (UmedptParameters *self, UmedptMemory *memory,
+    GError **error)
+{
+  UmedptMemory *from = find_memory (self);
+
+  if (from == memory)
+    return TRUE;
+  umedpt_parameters_changed (self);
+  for (guint i = 0; i < self->entries->len; i++) {
+    if (move_entry (umedpt_parameters_nth (self, i), memory, error))
+      continue;
+    for (guint j = 0; j <= i; j++)
+      move_entry (umedpt_parameters_nth (self, j), from, NULL);
+    return FALSE;
+  }
+  return TRUE;
+}
 
 static gboolean
 is_trainable (const UmedptParameter *entry, const char *prefix)
@@ -18,14 +60,14 @@ is_trainable (const UmedptParameter *entry, const char *prefix)
       (!prefix || g_str_has_prefix (entry->name, prefix));
 }
 
-/* Moves the values to memory that may be written. */
+/* Moves the values to memory that may be written; a device's always may. */
 static gboolean
 make_writable (UmedptParameter *entry, GError **error)
 {
   const UmedptTensor *tensor = entry->tensor;
   UmedptTensor *copy;
 
-  if (tensor->storage->bucket) /* ours already */
+  if (tensor->storage->bucket || tensor->memory) /* ours already */
     return TRUE;
   copy =
       umedpt_tensor_new (tensor->dtype, tensor->n_dims, tensor->shape, error);
@@ -87,9 +129,7 @@ copy_values (UmedptParameter *entry, const UmedptTensor *source, GError **error)
   }
   if (!make_writable (entry, error))
     return FALSE;
-  memcpy (umedpt_tensor_get_data_writable (entry->tensor), source->data,
-      umedpt_tensor_get_size (source));
-  return TRUE;
+  return umedpt_tensor_copy (entry->tensor, source, error);
 }
 
 guint

@@ -252,19 +252,23 @@ umedpt_parameters_load (UmedptParameters *self, UmedptSafetensors *file,
 }
 
 /* Adds all parameters to @writer under their names, in their shapes in
- * files. Buffers are not written: they follow from the architecture. */
+ * files; those on a device as copies. Buffers are not written: they follow from the architecture. */
 gboolean
 umedpt_parameters_store (UmedptParameters *self,
     UmedptSafetensorsWriter *writer, GError **error)
 {
   for (guint i = 0; i < self->entries->len; i++) {
     const UmedptParameter *entry = umedpt_parameters_nth (self, i);
+    g_autoptr (UmedptTensor) values = NULL;
     g_autoptr (UmedptTensor) view = NULL;
 
     if (!entry->slot || !entry->tensor)
       continue;
-    view = umedpt_tensor_reshape (entry->tensor, entry->spec.n_dims,
-        entry->spec.shape, error);
+    values = umedpt_tensor_to (entry->tensor, NULL, error);
+    if (!values)
+      return FALSE;
+    view = umedpt_tensor_reshape (values, entry->spec.n_dims, entry->spec.shape,
+        error);
     if (!view)
       return FALSE;
     umedpt_safetensors_writer_add (writer, entry->name, view);

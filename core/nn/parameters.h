@@ -71,6 +71,12 @@ gboolean umedpt_parameters_store (UmedptParameters *self,
 void umedpt_parameters_changed (UmedptParameters *self);
 guint64 umedpt_parameters_get_generation (UmedptParameters *self);
 
+/* Moves all values to @memory (NULL: the host's), where the backend that is to
+ * compute with them looks for them; buffers, which only files have, stay. If
+ * there is no room, all are where they were. Nobody may use them meanwhile. */
+gboolean umedpt_parameters_move (UmedptParameters *self, UmedptMemory *memory,
+    GError **error);
+
 /* Training: parameters whose name begins with @prefix (NULL: all) and that are
  * used want a gradient, or no longer do (what has gathered is dropped). Those
  * that still lie in a mapped file are copied to memory of their own. */

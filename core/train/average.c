@@ -9,8 +9,6 @@
  * short run with a large decay would else end up with; it is how TensorFlow's
  * ExponentialMovingAverage uses its num_updates.
  */
-#include <string.h>
-
 #include "base/error.h"
 #include "train/optimizer.h"
 
@@ -46,13 +44,14 @@ umedpt_average_new (UmedptParameters *parameters, double decay, GError **error)
 
     if (!tensor || !tensor->requires_grad)
       continue;
-    copy = umedpt_tensor_new (UMEDPT_DTYPE_F32, tensor->n_dims, tensor->shape,
-        error);
+    copy = umedpt_tensor_new_in (tensor->memory, UMEDPT_DTYPE_F32,
+        tensor->n_dims, tensor->shape, error);
     if (!copy)
       return NULL;
-    memcpy (copy->data, tensor->data, umedpt_tensor_get_size (copy));
     g_array_append_val (self->indices, i);
     g_ptr_array_add (self->values, copy);
+    if (!umedpt_tensor_copy (copy, tensor, error))
+      return NULL;
   }
   return g_steal_pointer (&self);
 }
@@ -81,30 +80,64 @@ nth_name (UmedptAverage *self, guint i)
       g_array_index (self->indices, guint, i));
 }
 
-void
-umedpt_average_update (UmedptAverage *self)
+/* On a device: a step of SGD at the rate @rest with the gradient average -
+ * parameter, which is decay minus "gradient"; a backend needs no op for it. */
+static gboolean
+update_on_device (UmedptContext *context, UmedptTensor *average,
+    UmedptTensor *parameter, double rest, GError **error)
+{
+  g_autoptr (UmedptTensor) moment = umedpt_tensor_new_in (average->memory,
+      UMEDPT_DTYPE_F32, average->n_dims, average->shape, error);
+
+  return moment &&
+      umedpt_op_sgd (context,
+          &(UmedptSgdArgs){ .parameter = average,
+              .gradient = parameter,
+              .moment = moment,
+              .lr = rest,
+              .weight_decay = 1,
+              .gradient_scale = -1,
+              .step = 1 },
+          error);
+}
+
+gboolean
+umedpt_average_update (UmedptAverage *self, UmedptContext *context,
+    GError **error)
 {
   const double n = (double) ++self->n_updates;
   const float rest = (float) (1 - MIN (self->decay, (1 + n) / (10 + n)));
 
   for (guint i = 0; i < self->values->len; i++) {
-    const UmedptTensor *parameter = nth_parameter (self, i);
+    UmedptTensor *parameter = nth_parameter (self, i);
+    UmedptTensor *value = self->values->pdata[i];
     const float *restrict src = UMEDPT_F32 (parameter);
-    float *restrict dst = UMEDPT_F32 ((UmedptTensor *) self->values->pdata[i]);
+    float *restrict dst = UMEDPT_F32 (value);
 
+    if (value->memory) {
+      if (!update_on_device (context, value, parameter, rest, error))
+        return FALSE;
+      continue;
+    }
     for (gsize j = 0; j < parameter->n_elements; j++)
       dst[j] += rest * (src[j] - dst[j]);
   }
+  return TRUE;
 }
 
+/* What they hold, wherever it lies, and nothing is copied. */
 static void
-swap_values (float *restrict a, float *restrict b, gsize n)
+swap_values (UmedptTensor *a, UmedptTensor *b)
 {
-  for (gsize i = 0; i < n; i++) {
-    const float value = a[i];
-    a[i] = b[i];
-    b[i] = value;
-  }
+  UmedptStorage *storage = a->storage;
+  gpointer data = a->data;
+
+  umedpt_tensor_drop_attachments (a);
+  umedpt_tensor_drop_attachments (b);
+  a->storage = b->storage;
+  a->data = b->data;
+  b->storage = storage;
+  b->data = data;
 }
 
 /* In place: layers go on to hold the same tensors. */
@@ -115,16 +148,15 @@ umedpt_average_swap (UmedptAverage *self)
     UmedptTensor *parameter = nth_parameter (self, i);
     UmedptTensor *value = self->values->pdata[i];
 
-    swap_values (UMEDPT_F32 (parameter), UMEDPT_F32 (value),
-        parameter->n_elements);
-    umedpt_tensor_drop_attachments (parameter);
+    g_assert (parameter->memory == value->memory);
+    swap_values (parameter, value);
   }
   umedpt_parameters_changed (self->parameters);
 }
 
 /* The averages under <prefix><parameter>, the number of updates in the
- * metadata under <prefix>updates. The tensors are shared with @writer: it must
- * be written before the next update. */
+ * metadata under <prefix>updates. Tensors in host memory are shared with
+ * @writer: it must be written before the next update. */
 gboolean
 umedpt_average_store (UmedptAverage *self, UmedptSafetensorsWriter *writer,
     const char *prefix, GError **error)
@@ -136,7 +168,12 @@ umedpt_average_store (UmedptAverage *self, UmedptSafetensorsWriter *writer,
   umedpt_safetensors_writer_set_metadata (writer, key, value);
   for (guint i = 0; i < self->values->len; i++) {
     g_autofree char *name = g_strconcat (prefix, nth_name (self, i), NULL);
-    umedpt_safetensors_writer_add (writer, name, self->values->pdata[i]);
+    g_autoptr (UmedptTensor) average =
+        umedpt_tensor_to (self->values->pdata[i], NULL, error);
+
+    if (!average)
+      return FALSE;
+    umedpt_safetensors_writer_add (writer, name, average);
   }
   return TRUE;
 }
@@ -188,11 +225,9 @@ umedpt_average_load (UmedptAverage *self, UmedptSafetensors *file,
     if (!check_value (tensor, self->values->pdata[i], name, error))
       return FALSE;
   }
-  for (guint i = 0; i < self->values->len; i++) {
-    UmedptTensor *value = self->values->pdata[i];
-    memcpy (value->data, ((UmedptTensor *) found->pdata[i])->data,
-        umedpt_tensor_get_size (value));
-  }
+  for (guint i = 0; i < self->values->len; i++)
+    if (!umedpt_tensor_copy (self->values->pdata[i], found->pdata[i], error))
+      return FALSE;
   self->n_updates = n_updates;
   return TRUE;
 }

@@ -34,6 +34,7 @@ static const char *const fits[] = { "stretch", "pad", "crop", NULL };
 #define T(member) G_STRUCT_OFFSET (UmedptTrainTask, member)
 #define BOOLEAN UMEDPT_KEY_BOOLEAN
 #define COUNT UMEDPT_KEY_COUNT
+#define AUTO UMEDPT_KEY_AUTO
 #define LONG UMEDPT_KEY_LONG
 #define REAL UMEDPT_KEY_REAL
 #define CHOICE UMEDPT_KEY_CHOICE
@@ -96,8 +97,8 @@ static const UmedptConfigKey keys[] = {
     "steps of the shared blocks at most; 0: as epochs say" },
   { "train", "round-tasks", COUNT, C (round_tasks), 0, 100000, NULL, "0",
     "batches per step of the shared blocks; 0: one of each task" },
-  { "train", "micro-batch", COUNT, C (micro_batch), 0, 100000, NULL, "1",
-    "images in memory at once, where the loss allows; the result is the same but for rounding; 0: the whole batch" },
+  { "train", "micro-batch", AUTO, C (micro_batch), 0, 100000, NULL, "auto",
+    "images in memory at once, where the loss allows; the result is the same but for rounding; 0: the whole batch; auto: 1, on a GPU the whole batch" },
   { "train", "checkpoint-activations", BOOLEAN, C (checkpoint_activations), 0, 0, NULL, "false",
     "compute encoder blocks twice instead of keeping what they made" },
   { "train", "dropout", BOOLEAN, C (dropout), 0, 0, NULL, "true",
@@ -105,7 +106,7 @@ static const UmedptConfigKey keys[] = {
   { "train", "sampler", CHOICE, C (sampler), 0, 0, samplers, "cyclic",
     "order of the tasks: in turn until the longest is through, until the shortest is, one after another, or at random" },
   { "train", "precision", CHOICE, C (precision), 0, 0, precisions, "auto",
-    "of matrix products; auto: bf16 where the processor has it" },
+    "of matrix products; auto: bf16 where processor or GPU has it" },
   { "train", "device", TEXT, C (device), 0, 0, NULL, "auto",
     "auto, cpu, cuda, cuda:0, or ref" },
   { "train", "validate-every", COUNT, C (validate_every), 0, 1e6, NULL, "1",
@@ -228,6 +229,10 @@ append_allowed (GString *text, const UmedptConfigKey *key)
     case UMEDPT_KEY_LONG:
       g_string_append_printf (text, "a whole number from %.15g to %.15g",
           key->min, key->max);
+      break;
+    case UMEDPT_KEY_AUTO:
+      g_string_append_printf (text,
+          "auto or a whole number from %.15g to %.15g", key->min, key->max);
       break;
     case UMEDPT_KEY_REAL:
       g_string_append_printf (text, "a number from %g to %g", key->min,
@@ -409,7 +414,12 @@ parse_value (const UmedptConfigKey *key, const char *text, gpointer at)
     case UMEDPT_KEY_BOOLEAN:
       *(gboolean *) at = g_str_equal (text, "true");
       return *(gboolean *) at || g_str_equal (text, "false");
+    case UMEDPT_KEY_AUTO:
     case UMEDPT_KEY_COUNT:
+      if (key->type == UMEDPT_KEY_AUTO && g_str_equal (text, "auto")) {
+        *(guint *) at = UMEDPT_TRAIN_AUTO;
+        return TRUE;
+      }
       if (!parse_whole (text, key->min, key->max, &whole))
         return FALSE;
       *(guint *) at = (guint) whole;

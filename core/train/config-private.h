@@ -22,6 +22,7 @@ typedef enum
 {
   UMEDPT_KEY_BOOLEAN, /* gboolean */
   UMEDPT_KEY_COUNT, /* guint */
+  UMEDPT_KEY_AUTO, /* guint, or "auto": UMEDPT_TRAIN_AUTO */
   UMEDPT_KEY_LONG, /* guint64 */
   UMEDPT_KEY_REAL, /* double */
   UMEDPT_KEY_CHOICE, /* an enum, in the order of `choices` */

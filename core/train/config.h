@@ -16,6 +16,8 @@
 
 G_BEGIN_DECLS
 
+#define UMEDPT_TRAIN_AUTO G_MAXUINT /* "auto" instead of a number */
+
 typedef enum
 {
   UMEDPT_SAMPLER_CYCLIC, /* a batch of each task in turn, until the longest
@@ -56,7 +58,9 @@ typedef struct
   guint epochs; /* at most */
   guint64 rounds; /* at most; 0: as epochs say */
   guint round_tasks; /* passes per shared step; 0: one of each task */
-  guint micro_batch; /* images at once where the loss allows, 1; 0: the batch */
+  /* images at once where the loss allows; 0: the batch; AUTO: 1, on a device
+   * the batch */
+  guint micro_batch;
   gboolean checkpoint_activations;
   gboolean dropout; /* and stochastic depth */
   UmedptSampler sampler;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Small things that a run asks of the machine: a context on the device it is
- * to compute on, how much memory the process has, and views of batches.
+ * to compute on, with the model moved there, how much memory the process has,
+ * and views of batches.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -21,7 +22,8 @@ umedpt_train_context_new (const char *device, UmedptPrecision precision,
   if (!backend)
     return NULL;
   if (precision == UMEDPT_PRECISION_AUTO)
-    precision = backend == umedpt_backend_cpu () && native
+    precision =
+        !backend->host_memory || (backend == umedpt_backend_cpu () && native)
         ? UMEDPT_PRECISION_BF16
         : UMEDPT_PRECISION_F32;
   if (precision == UMEDPT_PRECISION_BF16 && backend == umedpt_backend_cpu () &&
@@ -35,6 +37,13 @@ umedpt_train_context_new (const char *device, UmedptPrecision precision,
   return umedpt_context_new (backend,
       precision == UMEDPT_PRECISION_BF16 ? UMEDPT_DTYPE_BF16
                                          : UMEDPT_DTYPE_F32);
+}
+
+gboolean
+umedpt_train_place (UmedptModel *model, UmedptContext *context, GError **error)
+{
+  return umedpt_model_move (model, umedpt_context_get_backend (context)->memory,
+      error);
 }
 
 /* Bytes of this process in memory: the second number of statm (proc(5)). */
@@ -55,24 +64,17 @@ umedpt_train_get_rss (void)
   return (gsize) pages * (gsize) sysconf (_SC_PAGESIZE);
 }
 
-static void
-tensor_release (gpointer data)
-{
-  umedpt_tensor_unref (data);
-}
-
 UmedptTensor *
 umedpt_train_rows (UmedptTensor *tensor, guint first, guint n, GError **error)
 {
   gint64 shape[UMEDPT_MAX_DIMS];
-  gsize row = umedpt_tensor_get_size (tensor) / (gsize) tensor->shape[0];
+  gsize row = tensor->n_elements / (gsize) tensor->shape[0];
 
   if (first == 0 && n == tensor->shape[0])
     return umedpt_tensor_ref (tensor);
   for (guint i = 0; i < tensor->n_dims; i++)
     shape[i] = tensor->shape[i];
   shape[0] = n;
-  return umedpt_tensor_new_wrapped (tensor->dtype, tensor->n_dims, shape,
-      (guint8 *) tensor->data + first * row, n * row, tensor_release,
-      umedpt_tensor_ref (tensor), error);
+  return umedpt_tensor_new_view (tensor, first * row, tensor->n_dims, shape,
+      error);
 }

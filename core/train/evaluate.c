@@ -63,7 +63,9 @@ check_indices (const UmedptTrainTask *task, const GArray *indices,
  * @cancellable: (nullable): to stop
  * @error: return location for a #GError
  *
- * Computes loss and metrics of a task over a part of its data.
+ * Computes loss and metrics of a task over a part of its data. The model's
+ * parameters stay where the device needs them, and nobody else may use it
+ * meanwhile.
  *
  * Returns: (transfer full): a JSON object with "loss", "n", "metrics",
  *   "per_class" and, for classes, "confusion"; or %NULL with @error set
@@ -94,7 +96,7 @@ umedpt_evaluate (UmedptModel *model, UmedptTrainTask *task, UmedptSplit split,
   if (!check_indices (task, indices, error))
     return NULL;
   context = umedpt_train_context_new (device, precision, error);
-  if (!context)
+  if (!context || !umedpt_train_place (model, context, error))
     return NULL;
   if (umedpt_validate (model, (guint) index, context, task, indices, observer,
           cancellable, &validation, error))
@@ -118,6 +120,7 @@ embed_batch (const Embed *embed, const UmedptBatch *batch, GError **error)
 {
   UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS] = { NULL };
   g_autoptr (UmedptTensor) vectors = NULL; /* f32 [n, D] */
+  g_autoptr (UmedptTensor) host = NULL;
   guint size;
 
   if (!umedpt_model_encode (embed->model, embed->context, batch->images,
@@ -127,13 +130,13 @@ embed_batch (const Embed *embed, const UmedptBatch *batch, GError **error)
       pyramid[UMEDPT_SWIN_LEVELS - 1], NULL, error);
   for (guint i = 0; i < UMEDPT_SWIN_LEVELS; i++)
     umedpt_tensor_unref (pyramid[i]);
-  if (!vectors)
+  host = vectors ? umedpt_tensor_to (vectors, NULL, error) : NULL;
+  if (!host)
     return FALSE;
   size = (guint) umedpt_tensor_get_dim (vectors, 1);
   for (guint i = 0; i < batch->n; i++)
     if (!embed->func (embed->task->dataset, batch->indices[i],
-            (const gfloat *) umedpt_tensor_get_data (vectors) +
-                (gsize) i * size,
+            (const gfloat *) umedpt_tensor_get_data (host) + (gsize) i * size,
             size, embed->data, error))
       return FALSE;
   return TRUE;
@@ -172,7 +175,9 @@ embed_all (const Embed *embed, const GArray *indices, GCancellable *cancellable,
  * @cancellable: (nullable): to stop
  * @error: return location for a #GError
  *
- * Computes the image vector of each image of a data set.
+ * Computes the image vector of each image of a data set. The model's
+ * parameters stay where the device needs them, and nobody else may use it
+ * meanwhile.
  *
  * Returns: %TRUE, or %FALSE with @error set
  *
@@ -196,7 +201,7 @@ umedpt_embed_dataset (UmedptModel *model, UmedptTrainTask *task,
   if (!check_indices (task, indices, error))
     return FALSE;
   context = umedpt_train_context_new (device, precision, error);
-  if (!context)
+  if (!context || !umedpt_train_place (model, context, error))
     return FALSE;
   embed.context = context;
   return embed_all (&embed, indices, cancellable, error);

@@ -91,6 +91,8 @@ umedpt_trainer_log_start (UmedptTrainer *self, GError **error)
   umedpt_log_count (json, "seed", self->config->seed);
   umedpt_log_string (json, "device",
       umedpt_context_get_backend (self->context)->name);
+  umedpt_log_string (json, "hardware",
+      umedpt_context_get_backend (self->context)->description);
   umedpt_log_string (json, "precision",
       umedpt_context_get_compute (self->context) == UMEDPT_DTYPE_BF16 ? "bf16"
                                                                       : "f32");

@@ -92,31 +92,26 @@ run_segmentation (const UmedptLossPart *part, gboolean multilabel,
     UmedptTensor *labels, UmedptLoss *loss, GError **error)
 {
   UmedptTensor *logits = part->output->outputs[0];
-  const gint64 two[] = { 2 };
-  g_autoptr (UmedptTensor) values = NULL;
+  g_autoptr (UmedptTensor) placed = NULL;
+  g_autoptr (UmedptTensor) values = NULL; /* f32 [2] */
   g_autoptr (UmedptTensor) diff = NULL;
-  gboolean ok;
 
-  values = umedpt_tensor_new_zeros (UMEDPT_DTYPE_F32, 1, two, error);
-  if (!values || !umedpt_loss_new_diff (part, logits, &diff, error))
+  placed = umedpt_loss_place (part, labels, error);
+  if (!placed || !umedpt_loss_new_values (part, 1, loss, error))
     return FALSE;
-  ok = umedpt_op_segmentation_loss (part->context,
-      &(UmedptSegmentationLossArgs){ .logits = logits,
-          .labels = labels,
-          .loss = values,
-          .diff_logits = diff,
-          .multilabel = multilabel,
-          .focal_scale = (float) (multilabel
-                  ? INVERSE_LN2
-                  : umedpt_loss_class_scale (logits->shape[3])) },
-      error);
-  if (!ok)
-    return FALSE;
-  for (guint i = 0; i < 2; i++) {
-    loss->parts[i] = UMEDPT_F32 (values)[i];
-    loss->total += loss->parts[i];
-  }
-  return umedpt_loss_seed (logits, diff, error);
+  values = umedpt_loss_values_row (loss, 0, 2, error);
+  return values && umedpt_loss_new_diff (part, logits, &diff, error) &&
+      umedpt_op_segmentation_loss (part->context,
+          &(UmedptSegmentationLossArgs){ .logits = logits,
+              .labels = placed,
+              .loss = values,
+              .diff_logits = diff,
+              .multilabel = multilabel,
+              .focal_scale = (float) (multilabel
+                      ? INVERSE_LN2
+                      : umedpt_loss_class_scale (logits->shape[3])) },
+          error) &&
+      umedpt_loss_seed (logits, diff, error);
 }
 
 /* A single label is there or not: its mask is of 0 and 1. */
@@ -148,20 +143,19 @@ umedpt_loss_segmentation (const UmedptLossPart *part, UmedptLoss *loss,
       run_segmentation (part, multilabel, labels, loss, error);
 }
 
-/* One level's losses, added to @loss, and seeds. */
+/* One level's losses, in its row of @loss, and seeds. */
 static gboolean
 detection_level (const UmedptLossPart *part, guint level,
     const UmedptDetectionTargets *targets,
     const UmedptLossNormalizers *normalizers, UmedptLoss *loss, GError **error)
 {
   UmedptTensor *const *outputs = part->output->outputs + 3 * level;
-  const gint64 three[] = { 3 };
-  g_autoptr (UmedptTensor) values = NULL;
+  g_autoptr (UmedptTensor) values = NULL; /* f32 [3] */
   g_autoptr (UmedptTensor) classes = NULL;
   g_autoptr (UmedptTensor) boxes = NULL;
   g_autoptr (UmedptTensor) centerness = NULL;
 
-  values = umedpt_tensor_new_zeros (UMEDPT_DTYPE_F32, 1, three, error);
+  values = umedpt_loss_values_row (loss, level, 3, error);
   if (!values || !umedpt_loss_new_diff (part, outputs[0], &classes, error) ||
       !umedpt_loss_new_diff (part, outputs[1], &boxes, error) ||
       !umedpt_loss_new_diff (part, outputs[2], &centerness, error) ||
@@ -182,10 +176,6 @@ detection_level (const UmedptLossPart *part, guint level,
                   (float) MAX (normalizers->centerness, MIN_CENTERNESS) },
           error))
     return FALSE;
-  for (guint i = 0; i < 3; i++) {
-    loss->parts[i] += UMEDPT_F32 (values)[i];
-    loss->total += UMEDPT_F32 (values)[i];
-  }
   return umedpt_loss_seed (outputs[0], classes, error) &&
       umedpt_loss_seed (outputs[1], boxes, error) &&
       umedpt_loss_seed (outputs[2], centerness, error);
@@ -231,7 +221,12 @@ umedpt_loss_detection (const UmedptLossPart *part, UmedptLoss *loss,
   loss->names[1] = "box";
   loss->names[2] = "centerness";
   loss->skipped = !any_point (&targets);
-  for (guint l = 0; !loss->skipped && l < UMEDPT_DETECTION_LEVELS; l++)
+  if (loss->skipped)
+    return TRUE;
+  if (!umedpt_detection_targets_place (&targets, part, error) ||
+      !umedpt_loss_new_values (part, UMEDPT_DETECTION_LEVELS, loss, error))
+    return FALSE;
+  for (guint l = 0; l < UMEDPT_DETECTION_LEVELS; l++)
     if (!detection_level (part, l, &targets, &normalizers, loss, error))
       return FALSE;
   return TRUE;

@@ -28,9 +28,85 @@ umedpt_loss_new_diff (const UmedptLossPart *part, UmedptTensor *logits,
   *diff = NULL;
   if (!umedpt_context_get_tape (part->context) || !logits->requires_grad)
     return TRUE;
-  *diff = umedpt_tensor_new (UMEDPT_DTYPE_F32, logits->n_dims, logits->shape,
-      error);
+  *diff = umedpt_tensor_new_in (logits->memory, UMEDPT_DTYPE_F32,
+      logits->n_dims, logits->shape, error);
   return *diff != NULL;
+}
+
+gboolean
+umedpt_loss_new_values (const UmedptLossPart *part, guint rows,
+    UmedptLoss *loss, GError **error)
+{
+  const gint64 shape[] = { rows, UMEDPT_LOSS_STRIDE };
+
+  loss->values =
+      umedpt_tensor_new_zeros_in (umedpt_context_get_backend (part->context)
+                                      ->memory,
+          UMEDPT_DTYPE_F32, 2, shape, error);
+  return loss->values != NULL;
+}
+
+UmedptTensor *
+umedpt_loss_values_row (const UmedptLoss *loss, guint row, guint n,
+    GError **error)
+{
+  const gint64 shape = n;
+
+  return umedpt_tensor_new_view (loss->values, (gsize) row * UMEDPT_LOSS_STRIDE,
+      1, &shape, error);
+}
+
+void
+umedpt_loss_clear (UmedptLoss *loss)
+{
+  g_clear_pointer (&loss->values, umedpt_tensor_unref);
+}
+
+gboolean
+umedpt_loss_read (UmedptLoss *loss, GError **error)
+{
+  g_autoptr (UmedptTensor) values = g_steal_pointer (&loss->values);
+  g_autoptr (UmedptTensor) host = NULL;
+
+  if (!values)
+    return TRUE;
+  host = umedpt_tensor_to (values, NULL, error);
+  if (!host)
+    return FALSE;
+  for (gint64 row = 0; row < host->shape[0]; row++)
+    for (guint i = 0; i < MAX (loss->n_parts, 1); i++) {
+      const float value = UMEDPT_F32 (host)[row * UMEDPT_LOSS_STRIDE + i];
+
+      if (loss->n_parts)
+        loss->parts[i] += value;
+      loss->total += value;
+    }
+  return TRUE;
+}
+
+UmedptTensor *
+umedpt_loss_place (const UmedptLossPart *part, UmedptTensor *tensor,
+    GError **error)
+{
+  return umedpt_tensor_to (tensor,
+      umedpt_context_get_backend (part->context)->memory, error);
+}
+
+UmedptTensor *
+umedpt_loss_place_labels (const UmedptLossPart *part, UmedptTensor *labels,
+    gint64 min, gint64 max, GError **error)
+{
+  const gint32 *values = labels->data;
+
+  for (gsize i = 0; i < labels->n_elements; i++)
+    if (values[i] < min || values[i] > max) {
+      g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
+          "A label of '%s' is %d; %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT
+          " is allowed.",
+          part->task->name, values[i], min, max);
+      return NULL;
+    }
+  return umedpt_loss_place (part, labels, error);
 }
 
 gboolean
@@ -39,18 +115,11 @@ umedpt_loss_seed (UmedptTensor *logits, UmedptTensor *diff, GError **error)
   return !diff || umedpt_tape_seed (logits, diff, error);
 }
 
-static void
-unref_tensor (gpointer tensor)
-{
-  umedpt_tensor_unref (tensor);
-}
-
 /* Rows @first … @first + @n - 1 of @tensor, in its memory. */
 static UmedptTensor *
 take_rows (UmedptTensor *tensor, guint first, guint n, GError **error)
 {
   gint64 shape[UMEDPT_MAX_DIMS];
-  gsize row;
 
   if ((gint64) first + n > tensor->shape[0]) {
     g_autofree char *is = umedpt_tensor_describe (tensor);
@@ -62,10 +131,9 @@ take_rows (UmedptTensor *tensor, guint first, guint n, GError **error)
   for (guint d = 0; d < tensor->n_dims; d++)
     shape[d] = tensor->shape[d];
   shape[0] = n;
-  row = umedpt_tensor_get_size (tensor) / (gsize) tensor->shape[0];
-  return umedpt_tensor_new_wrapped (tensor->dtype, tensor->n_dims, shape,
-      (guint8 *) tensor->data + first * row, n * row, unref_tensor,
-      umedpt_tensor_ref (tensor), error);
+  return umedpt_tensor_new_view (tensor,
+      tensor->n_elements / (gsize) tensor->shape[0] * first, tensor->n_dims,
+      shape, error);
 }
 
 static double
@@ -178,17 +246,52 @@ run_op (const UmedptLossPart *part, const UmedptLossNormalizers *normalizers,
       error);
 }
 
+/* What was taken on the host, where it is to be used; (transfer full) in and
+ * out. */
+static UmedptTensor *
+place_targets (const UmedptLossPart *part, UmedptTensor *targets,
+    GError **error)
+{
+  g_autoptr (UmedptTensor) host = targets;
+  const UmedptTensor *logits = part->output->outputs[0];
+
+  if (part->task->kind == UMEDPT_TASK_CLASSIFICATION)
+    return umedpt_loss_place_labels (part, host, -1, logits->shape[1] - 1,
+        error);
+  return umedpt_loss_place (part, host, error);
+}
+
+static gboolean
+run_rows (const UmedptLossPart *part, const UmedptLossNormalizers *normalizers,
+    UmedptTensor *targets, UmedptTensor *weights, UmedptLoss *loss,
+    GError **error)
+{
+  UmedptTensor *logits = part->output->outputs[0];
+  g_autoptr (UmedptTensor) placed_weights = NULL;
+  g_autoptr (UmedptTensor) value = NULL; /* f32 [1] */
+  g_autoptr (UmedptTensor) diff = NULL;
+
+  if (weights) {
+    placed_weights = umedpt_loss_place (part, weights, error);
+    if (!placed_weights)
+      return FALSE;
+  }
+  if (!umedpt_loss_new_values (part, 1, loss, error))
+    return FALSE;
+  value = umedpt_loss_values_row (loss, 0, 1, error);
+  return value && umedpt_loss_new_diff (part, logits, &diff, error) &&
+      run_op (part, normalizers, targets, placed_weights, value, diff, error) &&
+      umedpt_loss_seed (logits, diff, error);
+}
+
 static gboolean
 loss_of_rows (const UmedptLossPart *part, UmedptLoss *loss, GError **error)
 {
   UmedptTensor *logits = part->output->outputs[0];
   const gboolean regression = part->task->kind == UMEDPT_TASK_REGRESSION;
-  const gint64 one[] = { 1 };
-  UmedptLossNormalizers own, used;
+  UmedptLossNormalizers own;
   g_autoptr (UmedptTensor) targets = NULL;
   g_autoptr (UmedptTensor) weights = NULL;
-  g_autoptr (UmedptTensor) value = NULL;
-  g_autoptr (UmedptTensor) diff = NULL;
   double divisor;
 
   targets = take_rows (part->batch->targets, part->first, part->n, error);
@@ -208,21 +311,18 @@ loss_of_rows (const UmedptLossPart *part, UmedptLoss *loss, GError **error)
     targets = column;
   }
   count (part->task->kind, targets, weights, &own);
-  used = part->normalizers ? *part->normalizers : own;
   divisor = part->task->kind == UMEDPT_TASK_MULTILABEL ? own.weights : own.rows;
   loss->skipped = !(divisor > 0);
   if (loss->skipped)
     return TRUE;
-  value = umedpt_tensor_new_zeros (UMEDPT_DTYPE_F32, 1, one, error);
-  if (!value || !umedpt_loss_new_diff (part, logits, &diff, error) ||
-      !run_op (part, &used, targets, weights, value, diff, error))
-    return FALSE;
-  loss->total = UMEDPT_F32 (value)[0];
-  return umedpt_loss_seed (logits, diff, error);
+  targets = place_targets (part, targets, error);
+  return targets &&
+      run_rows (part, part->normalizers ? part->normalizers : &own, targets,
+          weights, loss, error);
 }
 
 gboolean
-umedpt_loss_compute (UmedptContext *context, const UmedptTaskDescription *task,
+umedpt_loss_begin (UmedptContext *context, const UmedptTaskDescription *task,
     const UmedptTaskOutput *output, const UmedptBatch *batch, guint first,
     double focal_gamma, const UmedptLossNormalizers *normalizers,
     UmedptLoss *loss, GError **error)
@@ -235,15 +335,33 @@ umedpt_loss_compute (UmedptContext *context, const UmedptTaskDescription *task,
     .n = (guint) output->outputs[0]->shape[0],
     .focal_gamma = focal_gamma,
     .normalizers = normalizers };
+  gboolean ok;
 
   *loss = (UmedptLoss){ 0 };
   switch (task->kind) {
     case UMEDPT_TASK_SEGMENTATION:
     case UMEDPT_TASK_MULTILABEL_SEGMENTATION:
-      return umedpt_loss_segmentation (&part, loss, error);
+      ok = umedpt_loss_segmentation (&part, loss, error);
+      break;
     case UMEDPT_TASK_DETECTION:
-      return umedpt_loss_detection (&part, loss, error);
+      ok = umedpt_loss_detection (&part, loss, error);
+      break;
     default:
-      return loss_of_rows (&part, loss, error);
+      ok = loss_of_rows (&part, loss, error);
+      break;
   }
+  if (!ok)
+    umedpt_loss_clear (loss);
+  return ok;
+}
+
+gboolean
+umedpt_loss_compute (UmedptContext *context, const UmedptTaskDescription *task,
+    const UmedptTaskOutput *output, const UmedptBatch *batch, guint first,
+    double focal_gamma, const UmedptLossNormalizers *normalizers,
+    UmedptLoss *loss, GError **error)
+{
+  return umedpt_loss_begin (context, task, output, batch, first, focal_gamma,
+             normalizers, loss, error) &&
+      umedpt_loss_read (loss, error);
 }

@@ -11,6 +11,10 @@
 
 G_BEGIN_DECLS
 
+/* The numbers are read where they were computed only at the end: a device
+ * goes on meanwhile. */
+#define UMEDPT_LOSS_STRIDE 4 /* of the rows of `values` */
+
 typedef struct
 {
   double total;
@@ -18,6 +22,9 @@ typedef struct
   const char *names[4]; /* "dice", "focal", "class", "box", "centerness" */
   double parts[4];
   gboolean skipped; /* nothing in the batch counts: no gradient */
+  /* (nullable) f32 [rows, stride], not read yet: n_parts (or 1) of a row are
+   * summands of the parts */
+  UmedptTensor *values;
 } UmedptLoss;
 
 /* What divides the sums over a whole batch, known before it is computed, so
@@ -39,6 +46,14 @@ gboolean umedpt_loss_compute (UmedptContext *context,
     const UmedptTaskDescription *task, const UmedptTaskOutput *output,
     const UmedptBatch *batch, guint first, double focal_gamma,
     const UmedptLossNormalizers *normalizers, UmedptLoss *loss, GError **error);
+/* The same in two steps: all is computed, or queued on a device; then the
+ * numbers are read. What was begun and is not wanted is to be cleared. */
+gboolean umedpt_loss_begin (UmedptContext *context,
+    const UmedptTaskDescription *task, const UmedptTaskOutput *output,
+    const UmedptBatch *batch, guint first, double focal_gamma,
+    const UmedptLossNormalizers *normalizers, UmedptLoss *loss, GError **error);
+gboolean umedpt_loss_read (UmedptLoss *loss, GError **error);
+void umedpt_loss_clear (UmedptLoss *loss);
 
 /* targets.c: FCOS assignment for one image (Tian et al. 2019, section 3.1-3.2):
  * into row @image of target tensors of all levels. Adds to @positives and

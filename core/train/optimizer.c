@@ -12,7 +12,6 @@
 #include "train/optimizer.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/error.h"
 
@@ -115,32 +114,57 @@ umedpt_optimizer_free (UmedptOptimizer *self)
   g_free (self);
 }
 
+/* The gradients that are there, in the order of the names. */
+static GPtrArray *
+list_gradients (UmedptOptimizer *self)
+{
+  GPtrArray *list = g_ptr_array_new ();
+
+  for (guint i = 0; i < self->slots->len; i++) {
+    const Slot *slot = &g_array_index (self->slots, Slot, i);
+    UmedptTensor *grad = slot_tensor (self, slot)->grad;
+
+    if (grad)
+      g_ptr_array_add (list, grad);
+  }
+  return list;
+}
+
+static const char *
+name_of_gradient (UmedptOptimizer *self, const UmedptTensor *grad)
+{
+  for (guint i = 0; i < self->slots->len; i++) {
+    const Slot *slot = &g_array_index (self->slots, Slot, i);
+
+    if (slot_tensor (self, slot)->grad == grad)
+      return slot_name (self, slot);
+  }
+  return NULL;
+}
+
 /* The root of the sum of all squares, in the order of the names. FALSE names
  * the first gradient that is not finite. */
 static gboolean
 global_norm (UmedptOptimizer *self, UmedptContext *context, double *norm,
     GError **error)
 {
+  g_autoptr (GPtrArray) grads = list_gradients (self);
+  g_autofree double *sums = g_new0 (double, grads->len);
   double total = 0;
 
-  for (guint i = 0; i < self->slots->len; i++) {
-    const Slot *slot = &g_array_index (self->slots, Slot, i);
-    UmedptTensor *grad = slot_tensor (self, slot)->grad;
-    double sum = 0;
-
-    if (!grad)
+  if (!umedpt_op_square_sum_many (context, (UmedptTensor *const *) grads->pdata,
+          grads->len, sums, error))
+    return FALSE;
+  for (guint i = 0; i < grads->len; i++) {
+    total += sums[i];
+    if (isfinite (total))
       continue;
-    if (!umedpt_op_square_sum (context, grad, &sum, error))
-      return FALSE;
-    total += sum;
-    if (!isfinite (total)) {
-      *norm = total;
-      g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
-          "The gradient of %s is not finite. A lower learning rate, warm-up or "
-          "clipping may help; nothing was changed.",
-          slot_name (self, slot));
-      return FALSE;
-    }
+    *norm = total;
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
+        "The gradient of %s is not finite. A lower learning rate, warm-up or "
+        "clipping may help; nothing was changed.",
+        name_of_gradient (self, grads->pdata[i]));
+    return FALSE;
   }
   *norm = sqrt (total);
   return TRUE;
@@ -158,8 +182,8 @@ make_moments (UmedptOptimizer *self, GError **error)
     for (guint m = 0; tensor->grad && m < self->n_moments; m++) {
       if (slot->moments[m])
         continue;
-      slot->moments[m] = umedpt_tensor_new_zeros (UMEDPT_DTYPE_F32,
-          tensor->n_dims, tensor->shape, error);
+      slot->moments[m] = umedpt_tensor_new_zeros_in (tensor->memory,
+          UMEDPT_DTYPE_F32, tensor->n_dims, tensor->shape, error);
       if (!slot->moments[m])
         return FALSE;
     }
@@ -168,39 +192,64 @@ make_moments (UmedptOptimizer *self, GError **error)
 }
 
 static gboolean
-step_one (const UmedptOptimizer *self, UmedptContext *context, Slot *slot,
-    double lr, double gradient_scale, GError **error)
+step_sgd (UmedptOptimizer *self, UmedptContext *context, double lr,
+    double gradient_scale, GError **error)
 {
   const UmedptOptimizerSettings *s = &self->settings;
-  UmedptTensor *tensor = slot_tensor (self, slot);
-  const double decay = slot->decays ? s->weight_decay : 0;
+  g_autoptr (GArray) steps = g_array_new (FALSE, FALSE, sizeof (UmedptSgdArgs));
 
-  slot->step++;
-  if (s->kind == UMEDPT_OPTIMIZER_SGD)
-    return umedpt_op_sgd (context,
-        &(UmedptSgdArgs){ .parameter = tensor,
-            .gradient = tensor->grad,
-            .moment = slot->moments[0],
-            .lr = lr,
-            .momentum = s->momentum,
-            .weight_decay = decay,
-            .gradient_scale = gradient_scale,
-            .nesterov = s->nesterov,
-            .step = slot->step },
-        error);
-  return umedpt_op_adamw (context,
-      &(UmedptAdamwArgs){ .parameter = tensor,
-          .gradient = tensor->grad,
-          .moment1 = slot->moments[0],
-          .moment2 = slot->moments[1],
-          .lr = lr,
-          .beta1 = s->beta1,
-          .beta2 = s->beta2,
-          .epsilon = s->epsilon,
-          .weight_decay = decay,
-          .gradient_scale = gradient_scale,
-          .step = slot->step },
-      error);
+  for (guint i = 0; i < self->slots->len; i++) {
+    Slot *slot = &g_array_index (self->slots, Slot, i);
+    UmedptTensor *tensor = slot_tensor (self, slot);
+    const UmedptSgdArgs step = { .parameter = tensor,
+      .gradient = tensor->grad,
+      .moment = slot->moments[0],
+      .lr = lr,
+      .momentum = s->momentum,
+      .weight_decay = slot->decays ? s->weight_decay : 0,
+      .gradient_scale = gradient_scale,
+      .nesterov = s->nesterov,
+      .step = slot->step + 1 };
+
+    if (!tensor->grad)
+      continue;
+    slot->step++;
+    g_array_append_val (steps, step);
+  }
+  return umedpt_op_sgd_many (context, (const UmedptSgdArgs *) steps->data,
+      steps->len, error);
+}
+
+static gboolean
+step_adamw (UmedptOptimizer *self, UmedptContext *context, double lr,
+    double gradient_scale, GError **error)
+{
+  const UmedptOptimizerSettings *s = &self->settings;
+  g_autoptr (GArray) steps =
+      g_array_new (FALSE, FALSE, sizeof (UmedptAdamwArgs));
+
+  for (guint i = 0; i < self->slots->len; i++) {
+    Slot *slot = &g_array_index (self->slots, Slot, i);
+    UmedptTensor *tensor = slot_tensor (self, slot);
+    const UmedptAdamwArgs step = { .parameter = tensor,
+      .gradient = tensor->grad,
+      .moment1 = slot->moments[0],
+      .moment2 = slot->moments[1],
+      .lr = lr,
+      .beta1 = s->beta1,
+      .beta2 = s->beta2,
+      .epsilon = s->epsilon,
+      .weight_decay = slot->decays ? s->weight_decay : 0,
+      .gradient_scale = gradient_scale,
+      .step = slot->step + 1 };
+
+    if (!tensor->grad)
+      continue;
+    slot->step++;
+    g_array_append_val (steps, step);
+  }
+  return umedpt_op_adamw_many (context, (const UmedptAdamwArgs *) steps->data,
+      steps->len, error);
 }
 
 gboolean
@@ -216,17 +265,12 @@ umedpt_optimizer_step (UmedptOptimizer *self, UmedptContext *context,
     return FALSE;
   if (self->settings.clip > 0)
     scale = MIN (1.0, self->settings.clip / (total + CLIP_EPSILON));
-  for (guint i = 0; i < self->slots->len; i++) {
-    Slot *slot = &g_array_index (self->slots, Slot, i);
-    UmedptTensor *tensor = slot_tensor (self, slot);
-
-    if (tensor->grad &&
-        !step_one (self, context, slot, self->settings.lr * factor, scale,
-            error))
-      return FALSE;
-    g_clear_pointer (&tensor->grad, umedpt_tensor_unref);
-  }
-  return TRUE;
+  ok = self->settings.kind == UMEDPT_OPTIMIZER_SGD
+      ? step_sgd (self, context, self->settings.lr * factor, scale, error)
+      : step_adamw (self, context, self->settings.lr * factor, scale, error);
+  if (ok)
+    umedpt_optimizer_zero (self);
+  return ok;
 }
 
 /* Drops all gradients. */
@@ -240,8 +284,8 @@ umedpt_optimizer_zero (UmedptOptimizer *self)
   }
 }
 
-/* The tensors are shared with @writer: it must be written before the next
- * step. A parameter that never had a gradient has no state. */
+/* Tensors in host memory are shared with @writer: it must be written before
+ * the next step. A parameter that never had a gradient has no state. */
 gboolean
 umedpt_optimizer_store (UmedptOptimizer *self, UmedptSafetensorsWriter *writer,
     const char *prefix, GError **error)
@@ -258,13 +302,18 @@ umedpt_optimizer_store (UmedptOptimizer *self, UmedptSafetensorsWriter *writer,
     for (guint m = 0; m < self->n_moments; m++) {
       g_autofree char *full =
           g_strdup_printf ("%s%s.%s", prefix, name, moment_names[m]);
-      umedpt_safetensors_writer_add (writer, full, slot->moments[m]);
+      g_autoptr (UmedptTensor) values =
+          umedpt_tensor_to (slot->moments[m], NULL, error);
+
+      if (!values)
+        return FALSE;
+      umedpt_safetensors_writer_add (writer, full, values);
     }
   }
   return TRUE;
 }
 
-/* A copy of a tensor of @file that must be like @like. */
+/* A copy of a tensor of @file that must be like @like, where that lies. */
 static UmedptTensor *
 load_moment (UmedptSafetensors *file, const char *name,
     const UmedptTensor *like, GError **error)
@@ -285,9 +334,10 @@ load_moment (UmedptSafetensors *file, const char *name,
         name, is, expected);
     return NULL;
   }
-  copy = umedpt_tensor_new (UMEDPT_DTYPE_F32, like->n_dims, like->shape, error);
-  if (copy)
-    memcpy (copy->data, found->data, umedpt_tensor_get_size (copy));
+  copy = umedpt_tensor_new_in (like->memory, UMEDPT_DTYPE_F32, like->n_dims,
+      like->shape, error);
+  if (!copy || !umedpt_tensor_copy (copy, found, error))
+    return NULL;
   return g_steal_pointer (&copy);
 }
 

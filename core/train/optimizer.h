@@ -54,7 +54,8 @@ typedef struct _UmedptAverage UmedptAverage;
 UmedptAverage *umedpt_average_new (UmedptParameters *parameters, double decay,
     GError **error);
 void umedpt_average_free (UmedptAverage *self);
-void umedpt_average_update (UmedptAverage *self);
+gboolean umedpt_average_update (UmedptAverage *self, UmedptContext *context,
+    GError **error);
 /* Exchanges parameters and average; twice restores. */
 void umedpt_average_swap (UmedptAverage *self);
 gboolean umedpt_average_store (UmedptAverage *self,

@@ -94,12 +94,37 @@ forward (UmedptTrainer *self, UmedptRunTask *task, const UmedptBatch *batch,
           &features, error) &&
       umedpt_model_run_task (self->model, self->context, &features, task->index,
           batch->groups, batch->n_groups, &output, error) &&
-      umedpt_loss_compute (self->context, task->description, &output, batch,
+      umedpt_loss_begin (self->context, task->description, &output, batch,
           first, task->config->focal_gamma, normalizers, loss, error);
 
   umedpt_task_output_clear (&output);
   umedpt_features_clear (&features);
   return ok;
+}
+
+static gboolean
+read_loss (UmedptTrainer *self, const UmedptRunTask *task,
+    const UmedptBatch *batch, UmedptLoss *loss, UmedptLoss *sum, GError **error)
+{
+  if (!umedpt_loss_read (loss, error) ||
+      !check_finite (self, task, batch, loss, error))
+    return FALSE;
+  add_loss (sum, loss);
+  sum->skipped = FALSE;
+  return TRUE;
+}
+
+/* On the host the loss is looked at before more is computed. A device would
+ * wait, so there its backward pass is queued first. */
+static gboolean
+backward (UmedptTrainer *self, const UmedptRunTask *task,
+    const UmedptBatch *batch, UmedptLoss *loss, UmedptLoss *sum, GError **error)
+{
+  if (umedpt_context_get_backend (self->context)->host_memory)
+    return read_loss (self, task, batch, loss, sum, error) &&
+        umedpt_tape_backward (self->tape, self->context, error);
+  return umedpt_tape_backward (self->tape, self->context, error) &&
+      read_loss (self, task, batch, loss, sum, error);
 }
 
 /* One part of a batch, or all of it. */
@@ -112,27 +137,30 @@ run_part (UmedptTrainer *self, UmedptRunTask *task, const UmedptBatch *batch,
   gboolean ok;
 
   umedpt_context_set_tape (self->context, self->tape);
-  ok = forward (self, task, batch, first, n, normalizers, &loss, error) &&
-      (loss.skipped || check_finite (self, task, batch, &loss, error));
+  ok = forward (self, task, batch, first, n, normalizers, &loss, error);
   umedpt_context_set_tape (self->context, NULL);
-  if (ok && !loss.skipped) {
-    add_loss (sum, &loss);
-    sum->skipped = FALSE;
-    return umedpt_tape_backward (self->tape, self->context, error);
+  if (ok && !loss.skipped)
+    ok = backward (self, task, batch, &loss, sum, error);
+  umedpt_loss_clear (&loss);
+  if (umedpt_tape_get_n_recorded (self->tape)) { /* and not gone back over */
+    umedpt_tape_free (self->tape); /* with what it holds */
+    self->tape = umedpt_tape_new ();
   }
-  g_clear_pointer (&self->tape, umedpt_tape_free); /* with what it holds */
-  self->tape = umedpt_tape_new ();
   return ok;
 }
 
 /* How many images at once: all, unless less are asked for and the loss can be
- * computed in parts. */
+ * computed in parts. One by one saves memory, and a CPU computes them as fast;
+ * a device needs many at once to be busy. */
 static guint
 part_size (UmedptTrainer *self, const UmedptRunTask *task,
     const UmedptBatch *batch, UmedptLossNormalizers *normalizers)
 {
   guint wanted = self->config->micro_batch;
 
+  if (wanted == UMEDPT_TRAIN_AUTO)
+    wanted =
+        umedpt_context_get_backend (self->context)->host_memory ? 1 : batch->n;
   if (!wanted || wanted >= batch->n || batch->groups ||
       !umedpt_loss_normalizers (task->description, batch, normalizers, NULL))
     return batch->n;
@@ -213,9 +241,8 @@ step_shared (UmedptTrainer *self, double factor, GError **error)
     return FALSE;
   }
   umedpt_parameters_changed (umedpt_model_get_parameters (self->model));
-  if (self->average)
-    umedpt_average_update (self->average);
-  return TRUE;
+  return !self->average ||
+      umedpt_average_update (self->average, self->context, error);
 }
 
 static void

@@ -269,6 +269,7 @@ umedpt_trainer_set_up (UmedptTrainer *self, const char *checkpoint,
       umedpt_train_context_new (config->device, config->precision, error);
   if (!self->context || !make_model (self, checkpoint, error) ||
       !find_tasks (self, error) || !set_trainable (self, error) ||
+      !umedpt_train_place (self->model, self->context, error) ||
       !make_tasks (self, error) || !make_optimizers (self, error))
     return FALSE;
   self->tape = umedpt_tape_new ();

@@ -180,13 +180,59 @@ umedpt_detection_assign (const GArray *boxes, gint width, gint height,
   return TRUE;
 }
 
-void
-umedpt_detection_targets_clear (UmedptDetectionTargets *self)
+static void
+clear_tensors (UmedptDetectionTargets *self)
 {
+  g_clear_pointer (&self->all_classes, umedpt_tensor_unref);
+  g_clear_pointer (&self->all_boxes, umedpt_tensor_unref);
   for (guint l = 0; l < UMEDPT_DETECTION_LEVELS; l++) {
     g_clear_pointer (&self->classes[l], umedpt_tensor_unref);
     g_clear_pointer (&self->boxes[l], umedpt_tensor_unref);
   }
+}
+
+void
+umedpt_detection_targets_clear (UmedptDetectionTargets *self)
+{
+  clear_tensors (self);
+}
+
+/* The levels of the tensors of all points. */
+static gboolean
+make_levels (UmedptDetectionTargets *self, guint n,
+    const gint64 sizes[UMEDPT_DETECTION_LEVELS][2], GError **error)
+{
+  gsize first = 0;
+
+  for (guint l = 0; l < UMEDPT_DETECTION_LEVELS; l++) {
+    const gint64 shape[] = { n, sizes[l][0], sizes[l][1], 4 };
+
+    self->classes[l] =
+        umedpt_tensor_new_view (self->all_classes, first, 3, shape, error);
+    if (!self->classes[l])
+      return FALSE;
+    self->boxes[l] =
+        umedpt_tensor_new_view (self->all_boxes, 4 * first, 4, shape, error);
+    if (!self->boxes[l])
+      return FALSE;
+    first += self->classes[l]->n_elements;
+  }
+  return TRUE;
+}
+
+static gboolean
+make_tensors (UmedptDetectionTargets *self, guint n,
+    const gint64 sizes[UMEDPT_DETECTION_LEVELS][2], GError **error)
+{
+  gint64 shape[] = { 0, 4 };
+
+  for (guint l = 0; l < UMEDPT_DETECTION_LEVELS; l++)
+    shape[0] += n * sizes[l][0] * sizes[l][1];
+  self->all_classes = umedpt_tensor_new (UMEDPT_DTYPE_I32, 1, shape, error);
+  if (!self->all_classes)
+    return FALSE;
+  self->all_boxes = umedpt_tensor_new (UMEDPT_DTYPE_F32, 2, shape, error);
+  return self->all_boxes && make_levels (self, n, sizes, error);
 }
 
 /* Targets of images @first … @first + @n - 1 of @batch; @sizes [levels][2]:
@@ -200,19 +246,37 @@ umedpt_detection_targets_make (UmedptDetectionTargets *self,
   const gint width = (gint) umedpt_tensor_get_dim (batch->images, 2);
 
   *self = (UmedptDetectionTargets){ 0 };
-  for (guint l = 0; l < UMEDPT_DETECTION_LEVELS; l++) {
-    const gint64 shape[] = { n, sizes[l][0], sizes[l][1], 4 };
-
-    self->classes[l] = umedpt_tensor_new (UMEDPT_DTYPE_I32, 3, shape, error);
-    if (self->classes[l])
-      self->boxes[l] = umedpt_tensor_new (UMEDPT_DTYPE_F32, 4, shape, error);
-    if (!self->boxes[l]) {
-      umedpt_detection_targets_clear (self);
-      return FALSE;
-    }
+  if (!make_tensors (self, n, sizes, error)) {
+    clear_tensors (self);
+    return FALSE;
   }
   for (guint i = 0; i < n; i++)
     umedpt_detection_assign (batch->boxes->pdata[first + i], width, height, i,
         self->classes, self->boxes, &self->positives, &self->centerness);
   return TRUE;
+}
+
+gboolean
+umedpt_detection_targets_place (UmedptDetectionTargets *self,
+    const UmedptLossPart *part, GError **error)
+{
+  UmedptTensor *const *outputs = part->output->outputs;
+  g_autoptr (UmedptTensor) classes = NULL;
+  g_autoptr (UmedptTensor) boxes = NULL;
+  gint64 sizes[UMEDPT_DETECTION_LEVELS][2];
+
+  classes = umedpt_loss_place_labels (part, self->all_classes, IGNORED,
+      outputs[0]->shape[3] - 1, error);
+  if (!classes)
+    return FALSE;
+  boxes = umedpt_loss_place (part, self->all_boxes, error);
+  if (!boxes)
+    return FALSE;
+  for (guint l = 0; l < UMEDPT_DETECTION_LEVELS; l++)
+    for (guint axis = 0; axis < 2; axis++)
+      sizes[l][axis] = self->classes[l]->shape[axis + 1];
+  clear_tensors (self);
+  self->all_classes = g_steal_pointer (&classes);
+  self->all_boxes = g_steal_pointer (&boxes);
+  return make_levels (self, part->n, sizes, error);
 }

@@ -92,6 +92,9 @@ struct _UmedptTrainer
 /* device.c */
 UmedptContext *umedpt_train_context_new (const char *device,
     UmedptPrecision precision, GError **error);
+/* Moves @model to where @context computes. */
+gboolean umedpt_train_place (UmedptModel *model, UmedptContext *context,
+    GError **error);
 gsize umedpt_train_get_rss (void);
 /* Rows @first … @first + @n of @tensor, sharing its memory. */
 UmedptTensor *umedpt_train_rows (UmedptTensor *tensor, guint first, guint n,

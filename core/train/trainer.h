@@ -15,9 +15,9 @@
  * resumed continues with the same bits as one that was never stopped.
  *
  * Lines of log.jsonl, one JSON object each, by "type":
- *   start       version, time, command, config, seed, device, precision,
- *               threads, arch, n_parameters, n_rounds, resumed_from (round or
- *               null), tasks:
+ *   start       version, time, command, config, seed, device, hardware (what
+ *               the device is, in words), precision, threads, arch,
+ *               n_parameters, n_rounds, resumed_from (round or null), tasks:
  *               [{name, kind, labels, n_train, n_val, batch}]
  *   round       round, epoch, losses {task: total}, parts {task: {part: x}},
  *               lr, grad_norm, images_per_second, seconds, loader_wait (s),

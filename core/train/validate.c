@@ -164,7 +164,8 @@ run_batch (Walk *walk, const UmedptBatch *batch, GError **error)
       umedpt_model_run_task (walk->model, walk->context, &features, walk->task,
           batch->groups, batch->n_groups, &output, error) &&
       umedpt_loss_compute (walk->context, walk->description, &output, batch, 0,
-          walk->config->focal_gamma, NULL, &loss, error);
+          walk->config->focal_gamma, NULL, &loss, error) &&
+      umedpt_task_output_to_host (&output, error);
 
   if (ok)
     take (walk, &output, batch, &loss);

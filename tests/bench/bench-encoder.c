@@ -4,7 +4,8 @@
  * embeddings out. Prints milliseconds per image (one call divided by its
  * batch), images per second, and the peak memory of the process.
  *
- * bench-encoder MODEL [--precision f32|bf16|auto] [--batch N] [--threads N]
+ * bench-encoder MODEL [--device cpu|cuda] [--precision f32|bf16|auto]
+ *   [--batch N] [--threads N]
  *   [--size 256] [--seconds S] [--json] [--serve]
  *
  * --threads pins the process to that many processors before the library
@@ -21,7 +22,7 @@
 
 #include "infer/session.h"
 
-static char *precision_name;
+static char *precision_name, *device;
 static gint batch = 1, n_threads, size = 256;
 static double seconds = 5;
 static gboolean json, serve;
@@ -30,6 +31,7 @@ static char **files;
 static const GOptionEntry entries[] = {
   { "precision", 0, 0, G_OPTION_ARG_STRING, &precision_name,
       "f32, bf16 or auto (default)", "P" },
+  { "device", 0, 0, G_OPTION_ARG_STRING, &device, "cpu (default), cuda", "D" },
   { "batch", 0, 0, G_OPTION_ARG_INT, &batch, "images per call (1)", "N" },
   { "threads", 0, 0, G_OPTION_ARG_INT, &n_threads, "processors to use (all)",
       "N" },
@@ -95,7 +97,8 @@ bench_init (Bench *bench, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (precisions); i++)
     if (g_strcmp0 (precision_name, precisions[i].name) == 0)
       precision = precisions[i].value;
-  bench->session = umedpt_session_open (files[0], "cpu", precision, error);
+  bench->session =
+      umedpt_session_open (files[0], device ? device : "cpu", precision, error);
   if (!bench->session)
     return FALSE;
   bench->pixels = g_malloc (bytes * batch);

@@ -1,29 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Times training steps of the encoder alone: forward, backward and AdamW, with
- * stochastic depth, on random images. The loss is the mean of the squares of
- * the image vectors, which costs nothing. A batch is computed in parts of
- * --micro images whose gradients add up: the result is that of the whole batch
- * and the activations are those of one part. Prints milliseconds per step
- * (median, fastest), images per second, and the peak memory of the process.
+ * Times training steps: forward, backward and AdamW, with stochastic depth, on
+ * random images; of the encoder alone, or with the pixel and the detection
+ * decoder. The loss is the mean of the squares of the image vectors, or the sum
+ * of such means over the pixel embedding and each map of the detection towers:
+ * it costs nothing. A batch is computed in parts of --micro images whose
+ * gradients add up: the result is that of the whole batch and the activations
+ * are those of one part. Prints milliseconds per step (median, fastest), images
+ * per second, and the peak memory of the process.
  *
  * bench-train [--arch swinv2-tiny] [--batch 8] [--micro 1] [--precision f32|bf16]
- *   [--size 256] [--steps 5] [--json] [--serve]
+ *   [--decoders] [--size 256] [--steps 5] [--json] [--serve]
  *
- * --serve: as bench-encoder; each line asks for that many steps.
+ * --serve: as bench-encoder; each line asks for that many steps. The backend is
+ * the best there is, or what UMEDPT_BACKEND names. A GPU wants the whole batch
+ * at once (--micro as --batch).
  */
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "autograd/tape.h"
-#include "net/swin.h"
+#include "bench-train-model.h"
 #include "tensor/storage.h"
 #include "train/optimizer.h"
 
+/* Steps before the first that counts: on a device, memory is asked for, plans
+ * are made and clocks rise. */
+#define WARM_UP_HOST 1
+#define WARM_UP_DEVICE 3
+
 static const char *arch = "swinv2-tiny", *precision = "bf16";
 static gint batch = 8, micro = 1, size = 256, steps = 5;
-static gboolean json, serve;
+static gboolean json, serve, decoders;
 
 static const GOptionEntry entries[] = {
   { "arch", 0, 0, G_OPTION_ARG_STRING, &arch, "encoder (swinv2-tiny)", "NAME" },
@@ -31,6 +40,8 @@ static const GOptionEntry entries[] = {
   { "micro", 0, 0, G_OPTION_ARG_INT, &micro, "images at once (1)", "N" },
   { "precision", 0, 0, G_OPTION_ARG_STRING, &precision, "f32 or bf16 (bf16)",
       "P" },
+  { "decoders", 0, 0, G_OPTION_ARG_NONE, &decoders,
+      "with the pixel and the detection decoder", NULL },
   { "size", 0, 0, G_OPTION_ARG_INT, &size, "edge of an image (256)", "PX" },
   { "steps", 0, 0, G_OPTION_ARG_INT, &steps, "steps to time (5)", "N" },
   { "json", 0, 0, G_OPTION_ARG_NONE, &json, "print JSON", NULL },
@@ -41,26 +52,50 @@ static const GOptionEntry entries[] = {
 
 typedef struct
 {
-  UmedptDescription *description;
-  UmedptParameters *parameters;
-  UmedptSwin *swin;
+  BenchModel model;
   UmedptContext *context;
   UmedptTape *tape;
   UmedptOptimizer *optimizer;
+  UmedptBackend *backend;
   UmedptTensor *images; /* of one part */
+  /* of UmedptTensor, f32 [1], as the outputs: the gradient of the loss is
+   * factor * output */
+  GPtrArray *factors;
   guint64 step;
 } Bench;
 
 static void
 bench_clear (Bench *bench)
 {
+  g_clear_pointer (&bench->factors, g_ptr_array_unref);
   g_clear_pointer (&bench->images, umedpt_tensor_unref);
   g_clear_pointer (&bench->optimizer, umedpt_optimizer_free);
   g_clear_pointer (&bench->tape, umedpt_tape_free);
   g_clear_pointer (&bench->context, umedpt_context_free);
-  g_clear_pointer (&bench->swin, umedpt_swin_free);
-  g_clear_pointer (&bench->parameters, umedpt_parameters_free);
-  g_clear_pointer (&bench->description, umedpt_description_free);
+  bench_model_clear (&bench->model);
+}
+
+static void
+tensor_destroy (gpointer tensor)
+{
+  umedpt_tensor_unref (tensor);
+}
+
+/* Random images, on the backend. */
+static gboolean
+make_images (Bench *bench, GError **error)
+{
+  const gint64 shape[] = { micro, size, size, 3 };
+  g_autoptr (GRand) random = g_rand_new_with_seed (1);
+  g_autoptr (UmedptTensor) images =
+      umedpt_tensor_new (UMEDPT_DTYPE_F32, 4, shape, error);
+
+  if (!images)
+    return FALSE;
+  for (gsize i = 0; i < images->n_elements; i++)
+    UMEDPT_F32 (images)[i] = (float) g_rand_double (random);
+  bench->images = umedpt_tensor_to (images, bench->backend->memory, error);
+  return bench->images != NULL;
 }
 
 static gboolean
@@ -73,77 +108,104 @@ bench_init (Bench *bench, GError **error)
     .beta1 = 0.9,
     .beta2 = 0.999,
     .epsilon = 1e-8 };
-  const gint64 shape[] = { micro, size, size, 3 };
-  UmedptBackend *backend = umedpt_backend_find (NULL, error);
-  g_autoptr (GRand) random = g_rand_new_with_seed (1);
 
-  bench->description = backend ? umedpt_description_new (arch, error) : NULL;
-  if (!bench->description)
+  bench->backend = umedpt_backend_find (NULL, error);
+  if (!bench->backend ||
+      !bench_model_init (&bench->model, arch, decoders, bench->backend->memory,
+          error) ||
+      !make_images (bench, error))
     return FALSE;
-  bench->parameters = umedpt_parameters_new ();
-  bench->swin = umedpt_swin_new (bench->description, bench->parameters,
-      "encoder.", error);
-  bench->images = umedpt_tensor_new (UMEDPT_DTYPE_F32, 4, shape, error);
-  if (!bench->swin || !bench->images ||
-      !umedpt_parameters_initialise (bench->parameters, 1, error) ||
-      !umedpt_parameters_set_requires_grad (bench->parameters, NULL, TRUE,
-          error))
-    return FALSE;
-  for (gsize i = 0; i < bench->images->n_elements; i++)
-    UMEDPT_F32 (bench->images)[i] = (float) g_rand_double (random);
-  bench->context = umedpt_context_new (backend,
+  bench->factors = g_ptr_array_new_with_free_func (tensor_destroy);
+  bench->context = umedpt_context_new (bench->backend,
       g_str_equal (precision, "bf16") ? UMEDPT_DTYPE_BF16 : UMEDPT_DTYPE_F32);
   bench->tape = umedpt_tape_new ();
   bench->optimizer =
-      umedpt_optimizer_new (bench->parameters, prefixes, &settings);
+      umedpt_optimizer_new (bench->model.parameters, prefixes, &settings);
   return TRUE;
 }
 
-/* The image vectors of one part, recorded, and the gradient of their part of
- * the loss. */
+/* What multiplies output number @i to give its gradient: 2 / elements of the
+ * whole batch. Made when first needed, in the warm-up. */
+static UmedptTensor *
+get_factor (Bench *bench, guint i, const UmedptTensor *output, GError **error)
+{
+  const gint64 one = 1;
+  g_autoptr (UmedptTensor) host = NULL;
+  UmedptTensor *factor;
+
+  if (i < bench->factors->len)
+    return g_ptr_array_index (bench->factors, i);
+  host = umedpt_tensor_new (UMEDPT_DTYPE_F32, 1, &one, error);
+  if (!host)
+    return NULL;
+  UMEDPT_F32 (host)
+  [0] = (float) (2.0 * micro / batch / (double) output->n_elements);
+  factor = umedpt_tensor_to (host, bench->backend->memory, error);
+  if (factor)
+    g_ptr_array_add (bench->factors, factor);
+  return factor;
+}
+
+/* The gradients of the loss of one part. */
+static gboolean
+seed_outputs (Bench *bench, GPtrArray *outputs, GError **error)
+{
+  for (guint i = 0; i < outputs->len; i++) {
+    UmedptTensor *output = g_ptr_array_index (outputs, i);
+    UmedptTensor *factor = get_factor (bench, i, output, error);
+    g_autoptr (UmedptTensor) diff = factor
+        ? umedpt_op_multiply (bench->context, output, factor, error)
+        : NULL;
+
+    if (!diff || !umedpt_tape_seed (output, diff, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* The outputs of one part, recorded, and the gradients of the loss. */
 static gboolean
 forward (Bench *bench, guint64 seed, GError **error)
 {
   const UmedptPass pass = { TRUE, seed, FALSE };
-  UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS] = { NULL };
-  g_autoptr (UmedptTensor) z = NULL, diff = NULL;
+  g_autoptr (GPtrArray) outputs =
+      g_ptr_array_new_with_free_func (tensor_destroy);
   gboolean ok;
 
-  ok = umedpt_swin_forward (bench->swin, bench->context, bench->images, &pass,
-      pyramid, error);
-  if (ok)
-    z = umedpt_op_global_pool (bench->context, pyramid[UMEDPT_SWIN_LEVELS - 1],
-        UMEDPT_POOLING_AVERAGE, error);
-  for (guint i = 0; i < UMEDPT_SWIN_LEVELS; i++)
-    g_clear_pointer (&pyramid[i], umedpt_tensor_unref);
-  if (z)
-    diff = umedpt_tensor_new (UMEDPT_DTYPE_F32, z->n_dims, z->shape, error);
-  for (gsize i = 0; diff && i < diff->n_elements; i++)
-    UMEDPT_F32 (diff)
-  [i] = 2 * UMEDPT_F32 (z)[i] / z->n_elements * micro / batch;
-  return diff && umedpt_tape_seed (z, diff, error);
+  umedpt_context_set_tape (bench->context, bench->tape);
+  ok = bench_model_forward (&bench->model, bench->context, bench->images, &pass,
+      outputs, error);
+  umedpt_context_set_tape (bench->context, NULL);
+  return ok && seed_outputs (bench, outputs, error);
+}
+
+/* Until a device has done all that is queued. */
+static gboolean
+wait (Bench *bench, GError **error)
+{
+  g_autoptr (UmedptTensor) factor =
+      umedpt_tensor_to (g_ptr_array_index (bench->factors, 0), NULL, error);
+
+  return factor != NULL;
 }
 
 static gboolean
 run_step (Bench *bench, GError **error)
 {
-  if (!umedpt_swin_begin_round (bench->swin, bench->context, error))
-    return FALSE;
-  for (gint first = 0; first < batch; first += micro) {
-    gboolean ok;
+  UmedptSwin *swin = bench->model.swin;
 
-    umedpt_context_set_tape (bench->context, bench->tape);
-    ok = forward (bench, bench->step * batch + first, error);
-    umedpt_context_set_tape (bench->context, NULL);
-    if (!ok || !umedpt_tape_backward (bench->tape, bench->context, error))
+  if (!umedpt_swin_begin_round (swin, bench->context, error))
+    return FALSE;
+  for (gint first = 0; first < batch; first += micro)
+    if (!forward (bench, bench->step * batch + first, error) ||
+        !umedpt_tape_backward (bench->tape, bench->context, error))
       return FALSE;
-  }
   bench->step++;
-  if (!umedpt_swin_end_round (bench->swin, bench->context, error) ||
+  if (!umedpt_swin_end_round (swin, bench->context, error) ||
       !umedpt_optimizer_step (bench->optimizer, bench->context, 1, NULL, error))
     return FALSE;
-  umedpt_parameters_changed (bench->parameters);
-  return TRUE;
+  umedpt_parameters_changed (bench->model.parameters);
+  return wait (bench, error);
 }
 
 static int
@@ -207,10 +269,10 @@ report (GArray *times, double processors)
   }
   g_array_sort (times, compare_doubles);
   median = g_array_index (times, double, times->len / 2);
-  printf ("%s %s, %d px, batch %d in parts of %d: %.0f ms per step (fastest "
-          "%.0f), %.2f images/s, %.0f ms of processors, peak RSS %.0f MB\n",
-      arch, precision, size, batch, micro, median,
-      g_array_index (times, double, 0), 1000 * batch / median,
+  printf ("%s%s %s, %d px, batch %d in parts of %d: %.1f ms per step (fastest "
+          "%.1f), %.2f images/s, %.0f ms of processors, peak RSS %.0f MB\n",
+      arch, decoders ? " with decoders" : "", precision, size, batch, micro,
+      median, g_array_index (times, double, 0), 1000 * batch / median,
       processors / times->len, (double) peak_memory_kb () / 1024);
 }
 
@@ -221,7 +283,9 @@ run (Bench *bench, GError **error)
   double begin;
   char line[64];
 
-  if (!bench_init (bench, error) || !measure (bench, 1, times, error))
+  if (!bench_init (bench, error) ||
+      !measure (bench, bench->backend->memory ? WARM_UP_DEVICE : WARM_UP_HOST,
+          times, error))
     return FALSE;
   begin = processor_ms ();
   if (!serve) {

@@ -28,6 +28,18 @@ init (const char *arch, const char *seed, const char *path, GError **error)
   return model && umedpt_model_save (model, path, error);
 }
 
+/* Keeps @tensor, wherever it lies. */
+static gboolean
+add (UmedptSafetensorsWriter *writer, const char *name, UmedptTensor *tensor,
+    GError **error)
+{
+  g_autoptr (UmedptTensor) host = umedpt_tensor_to (tensor, NULL, error);
+
+  if (host)
+    umedpt_safetensors_writer_add (writer, name, host);
+  return host != NULL;
+}
+
 static gboolean
 run (const char *path, const char *precision, const char *in, const char *out,
     GError **error)
@@ -49,17 +61,17 @@ run (const char *path, const char *precision, const char *in, const char *out,
     return FALSE;
   context = umedpt_context_new (backend,
       strcmp (precision, "bf16") == 0 ? UMEDPT_DTYPE_BF16 : UMEDPT_DTYPE_F32);
-  if (!umedpt_model_encode (model, context, image, pyramid, error))
+  if (!umedpt_model_move (model, backend->memory, error) ||
+      !umedpt_model_encode (model, context, image, pyramid, error))
     return FALSE;
   vector = umedpt_model_squeeze (model, context, pyramid[3], NULL, error);
   for (gint i = 0; i < UMEDPT_SWIN_LEVELS; i++) {
-    umedpt_safetensors_writer_add (writer, names[i], pyramid[i]);
+    if (!add (writer, names[i], pyramid[i], error))
+      return FALSE;
     umedpt_tensor_unref (pyramid[i]);
   }
-  if (!vector)
-    return FALSE;
-  umedpt_safetensors_writer_add (writer, "z", vector);
-  return umedpt_safetensors_writer_write (writer, out, error);
+  return vector && add (writer, "z", vector, error) &&
+      umedpt_safetensors_writer_write (writer, out, error);
 }
 
 int

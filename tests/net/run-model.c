@@ -45,6 +45,18 @@ typedef struct
   gint64 n_groups;
 } Run;
 
+/* Keeps @tensor, wherever it lies. */
+static gboolean
+add (UmedptSafetensorsWriter *writer, const char *name, UmedptTensor *tensor,
+    GError **error)
+{
+  g_autoptr (UmedptTensor) host = umedpt_tensor_to (tensor, NULL, error);
+
+  if (host)
+    umedpt_safetensors_writer_add (writer, name, host);
+  return host != NULL;
+}
+
 /* Keeps the outputs, and seeds their gradients. */
 static gboolean
 run_task (Run *run, guint index, GError **error)
@@ -67,21 +79,21 @@ run_task (Run *run, guint index, GError **error)
 
     if (!mapped)
       return FALSE;
-    umedpt_safetensors_writer_add (run->out, out, output.outputs[i]);
-    diff = umedpt_tensor_new (mapped->dtype, mapped->n_dims, mapped->shape,
-        error); /* a backward function may take it over */
-    if (!diff)
+    if (!add (run->out, out, output.outputs[i], error))
       return FALSE;
-    memcpy (diff->data, mapped->data, umedpt_tensor_get_size (mapped));
-    if (!umedpt_tape_seed (output.outputs[i], diff, error))
+    diff = umedpt_tensor_new_in (output.outputs[i]->memory, mapped->dtype,
+        mapped->n_dims, mapped->shape,
+        error); /* a backward function may take it over */
+    if (!diff || !umedpt_tensor_copy (diff, mapped, error) ||
+        !umedpt_tape_seed (output.outputs[i], diff, error))
       return FALSE;
   }
   umedpt_task_output_clear (&output);
   return TRUE;
 }
 
-static void
-write_gradients (Run *run)
+static gboolean
+write_gradients (Run *run, GError **error)
 {
   UmedptParameters *parameters = umedpt_model_get_parameters (run->model);
 
@@ -90,9 +102,10 @@ write_gradients (Run *run)
     g_autofree char *name =
         g_strconcat ("grad/", umedpt_parameters_get_name (parameters, i), NULL);
 
-    if (tensor && tensor->grad)
-      umedpt_safetensors_writer_add (run->out, name, tensor->grad);
+    if (tensor && tensor->grad && !add (run->out, name, tensor->grad, error))
+      return FALSE;
   }
+  return TRUE;
 }
 
 static gboolean
@@ -105,6 +118,8 @@ run_all (Run *run, gboolean checkpoint, GError **error)
       umedpt_safetensors_get_tensor (run->in, "images", error);
   gboolean ok = images &&
       umedpt_model_set_trainable (run->model, NULL, TRUE, error) &&
+      umedpt_model_move (run->model,
+          umedpt_context_get_backend (run->context)->memory, error) &&
       umedpt_model_begin_round (run->model, run->context, error);
 
   umedpt_context_set_tape (run->context, tape);
@@ -143,10 +158,8 @@ run (const char *path, const char *precision, const char *in, const char *out,
   run.in = file;
   run.groups = groups;
   run.n_groups = ((gint32 *) groups->data)[groups->n_elements - 1] + 1;
-  if (!run_all (&run, checkpoint, error))
-    return FALSE;
-  write_gradients (&run);
-  return umedpt_safetensors_writer_write (writer, out, error);
+  return run_all (&run, checkpoint, error) && write_gradients (&run, error) &&
+      umedpt_safetensors_writer_write (writer, out, error);
 }
 
 int

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "autograd/tape.h"
 #include "formula.h"
 
 const char *const fixture_labels[] = { "a", "b", NULL };
@@ -44,6 +45,8 @@ fixture_set_up_model (Fixture *self, UmedptModel *model)
   memset (self, 0, sizeof *self);
   self->model = model;
   self->context = umedpt_context_new (backend, UMEDPT_DTYPE_F32);
+  umedpt_model_move (model, backend->memory, &error);
+  g_assert_no_error (error);
   self->images = umedpt_tensor_new (UMEDPT_DTYPE_U8, 4, shape, NULL);
   for (guint i = 0; i < 2; i++) {
     g_autoptr (UmedptTensor) image = formula_image (i, 64, 96);
@@ -94,6 +97,9 @@ fixture_run (Fixture *self, guint task)
   umedpt_model_run_task (self->model, self->context, &self->features, task,
       task == CASE ? self->groups : NULL, 1, &output, &error);
   g_assert_no_error (error);
+  if (!umedpt_context_get_tape (self->context))
+    umedpt_task_output_to_host (&output, &error);
+  g_assert_no_error (error);
   return output;
 }
 
@@ -108,13 +114,24 @@ fixture_parameter (UmedptModel *model, const char *name)
   g_error ("no parameter %s", name);
 }
 
-double
-fixture_deviation (const UmedptTensor *tensor)
+UmedptTensor *
+fixture_host (UmedptTensor *tensor)
 {
+  g_autoptr (GError) error = NULL;
+  UmedptTensor *host = umedpt_tensor_to (tensor, NULL, &error);
+
+  g_assert_no_error (error);
+  return host;
+}
+
+double
+fixture_deviation (UmedptTensor *tensor)
+{
+  g_autoptr (UmedptTensor) host = fixture_host (tensor);
   double sum = 0;
 
-  for (gsize i = 0; i < tensor->n_elements; i++)
-    sum += (double) UMEDPT_F32 (tensor)[i] * UMEDPT_F32 (tensor)[i];
+  for (gsize i = 0; i < host->n_elements; i++)
+    sum += (double) UMEDPT_F32 (host)[i] * UMEDPT_F32 (host)[i];
   return sqrt (sum / (double) tensor->n_elements);
 }
 

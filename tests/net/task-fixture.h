@@ -35,9 +35,12 @@ void fixture_set_up (Fixture *self);
 void fixture_tear_down (Fixture *self);
 /* @pass: (nullable) */
 void fixture_encode (Fixture *self, const UmedptPass *pass);
+/* The logits: on the host, unless they are recorded. */
 UmedptTaskOutput fixture_run (Fixture *self, guint task);
 UmedptTensor *fixture_parameter (UmedptModel *model, const char *name);
 void fixture_set_trainable (Fixture *self, const char *prefix,
     gboolean trainable);
+/* (transfer full): a tensor of a device on the host. */
+UmedptTensor *fixture_host (UmedptTensor *tensor);
 /* The root of the mean square. */
-double fixture_deviation (const UmedptTensor *tensor);
+double fixture_deviation (UmedptTensor *tensor);

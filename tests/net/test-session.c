@@ -229,10 +229,13 @@ test_embed (void)
   g_autoptr (UmedptTensor) tensor = formula_image (5, SIDE, SIDE);
   g_autoptr (UmedptTensor) vector = NULL;
   UmedptTensor *pyramid[UMEDPT_SWIN_LEVELS];
-  UmedptModel *model = umedpt_session_get_model (session);
+  g_autoptr (UmedptModel) model = NULL;
   const UmedptImage image = image_of (tensor);
   gfloat embedding[256];
 
+  /* the session's may lie on a device */
+  model = umedpt_model_new_from_file (model_file, &error);
+  g_assert_no_error (error);
   umedpt_session_embed (session, &image, 1, embedding, NULL, &error);
   g_assert_no_error (error);
   context = umedpt_context_new (umedpt_backend_ref (), UMEDPT_DTYPE_F32);

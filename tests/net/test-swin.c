@@ -99,15 +99,45 @@ encoder_clear (Encoder *self)
   umedpt_description_free (self->description);
 }
 
+/* (transfer full) in and out: @tensor where the backend computes, or on the
+ * host. */
+static UmedptTensor *
+placed (UmedptTensor *tensor, UmedptMemory *memory)
+{
+  g_autoptr (UmedptTensor) here = tensor;
+  g_autoptr (GError) error = NULL;
+  UmedptTensor *there = umedpt_tensor_to (here, memory, &error);
+
+  g_assert_no_error (error);
+  return there;
+}
+
+static void
+place_parameters (UmedptParameters *parameters, UmedptMemory *memory)
+{
+  g_autoptr (GError) error = NULL;
+
+  umedpt_parameters_move (parameters, memory, &error);
+  g_assert_no_error (error);
+}
+
+/* Parameters are on the host before and after, so that tests can change them;
+ * so is the result. */
 static void
 encode (Encoder *self, UmedptDtype compute, UmedptTensor *images,
     UmedptTensor *pyramid[4])
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (UmedptContext) context = umedpt_context_new (backend, compute);
+  g_autoptr (UmedptTensor) input =
+      placed (umedpt_tensor_ref (images), backend->memory);
 
-  umedpt_swin_forward (self->swin, context, images, NULL, pyramid, &error);
+  place_parameters (self->parameters, backend->memory);
+  umedpt_swin_forward (self->swin, context, input, NULL, pyramid, &error);
   g_assert_no_error (error);
+  place_parameters (self->parameters, NULL);
+  for (gint i = 0; i < 4; i++)
+    pyramid[i] = placed (pyramid[i], NULL);
 }
 
 static void
@@ -359,8 +389,10 @@ check_squeezer (UmedptDescription *description, const char *policy,
   umedpt_parameters_initialise (parameters, 1, &error);
   g_assert_no_error (error);
   formula_fill (parameters);
+  place_parameters (parameters, backend->memory);
   z = umedpt_squeezer_vector (squeezer, context, f4, NULL, &error);
   g_assert_no_error (error);
+  z = placed (z, NULL);
   expected = vector ("%s", key);
   g_assert_cmpint (z->shape[1], ==, expected->shape[0]);
   check (key, UMEDPT_DTYPE_F32, z, 1, expected);
@@ -368,6 +400,7 @@ check_squeezer (UmedptDescription *description, const char *policy,
     g_autoptr (UmedptTensor) dense = vector ("squeezer/%s/Z", policy);
     map = umedpt_squeezer_map (squeezer, context, f4, &error);
     g_assert_no_error (error);
+    map = placed (map, NULL);
     check ("Z", UMEDPT_DTYPE_F32, map, 1, dense);
   }
 }
@@ -381,7 +414,8 @@ test_squeezer (void)
   const gint64 shape[] = { 1, stored->shape[0], stored->shape[1],
     stored->shape[2] };
   g_autoptr (UmedptTensor) f4 =
-      umedpt_tensor_reshape (stored, 4, shape, &error);
+      placed (umedpt_tensor_reshape (stored, 4, shape, &error),
+          backend->memory);
   g_autoptr (UmedptDescription) description = micro ();
 
   for (guint i = 0; i < G_N_ELEMENTS (policies) * 3 * 2 * 2; i++) {

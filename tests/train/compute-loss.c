@@ -33,15 +33,21 @@ output_name (UmedptTaskKind kind, guint i)
       : g_strdup ("logits");
 }
 
-/* The logits, which want gradients. */
+/* The logits, where the context computes; they want gradients. */
 static gboolean
-read_output (UmedptSafetensors *file, UmedptTaskOutput *output, GError **error)
+read_output (UmedptSafetensors *file, UmedptContext *context,
+    UmedptTaskOutput *output, GError **error)
 {
   output->n_outputs = output->kind == UMEDPT_TASK_DETECTION ? 15 : 1;
   for (guint i = 0; i < output->n_outputs; i++) {
     g_autofree char *name = output_name (output->kind, i);
+    g_autoptr (UmedptTensor) logits =
+        umedpt_safetensors_get_tensor (file, name, error);
 
-    output->outputs[i] = umedpt_safetensors_get_tensor (file, name, error);
+    if (!logits)
+      return FALSE;
+    output->outputs[i] = umedpt_tensor_to (logits,
+        umedpt_context_get_backend (context)->memory, error);
     if (!output->outputs[i])
       return FALSE;
     output->outputs[i]->requires_grad = TRUE;
@@ -99,8 +105,14 @@ write_result (const UmedptTaskOutput *output, const UmedptLoss *loss,
     g_autofree char *name = output_name (output->kind, i);
     g_autofree char *full = g_strconcat ("diff_", name, NULL);
 
-    if (output->outputs[i]->grad)
-      umedpt_safetensors_writer_add (writer, full, output->outputs[i]->grad);
+    if (output->outputs[i]->grad) {
+      g_autoptr (UmedptTensor) grad =
+          umedpt_tensor_to (output->outputs[i]->grad, NULL, error);
+
+      if (!grad)
+        return FALSE;
+      umedpt_safetensors_writer_add (writer, full, grad);
+    }
   }
   return umedpt_safetensors_writer_write (writer, path, error);
 }
@@ -116,7 +128,7 @@ run (UmedptTaskKind kind, const char *in, const char *out, GError **error)
   UmedptTaskOutput output = { .kind = kind };
   UmedptTaskDescription task = { .name = (char *) "task", .kind = kind };
   UmedptLoss loss;
-  gboolean ok = file && read_output (file, &output, error);
+  gboolean ok = file && read_output (file, context, &output, error);
 
   if (ok) {
     batch->kind = kind;

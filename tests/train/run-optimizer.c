@@ -77,6 +77,7 @@ run (const char *in, const char *out, GError **error)
   g_autoptr (UmedptSafetensorsWriter) writer = umedpt_safetensors_writer_new ();
   g_autofree UmedptTensor **slots = NULL;
   UmedptOptimizerSettings settings;
+  UmedptMemory *memory;
   guint n;
 
   if (!file)
@@ -85,11 +86,18 @@ run (const char *in, const char *out, GError **error)
   slots = g_new0 (UmedptTensor *, n);
   parameters = read_parameters (file, slots, n);
   settings = read_settings (file);
+  memory = umedpt_context_get_backend (context)->memory;
+  if (!umedpt_parameters_move (parameters, memory, error))
+    return FALSE;
   optimizer = umedpt_optimizer_new (parameters, NULL, &settings);
   for (guint step = 1; step <= (guint) get_number (file, "steps"); step++) {
     for (guint i = 0; i < n; i++) {
       g_autofree char *name = g_strdup_printf ("g%u.%u", step, i);
-      slots[i]->grad = umedpt_safetensors_get_tensor (file, name, NULL);
+      g_autoptr (UmedptTensor) grad =
+          umedpt_safetensors_get_tensor (file, name, NULL);
+
+      if (grad) /* else it has none in this step */
+        slots[i]->grad = umedpt_tensor_to (grad, memory, NULL);
     }
     if (!umedpt_optimizer_step (optimizer, context, 1, NULL, error))
       return FALSE;

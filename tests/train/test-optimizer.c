@@ -438,7 +438,7 @@ test_average (void)
     const double decay = MIN (0.5, (1.0 + n) / (10.0 + n));
 
     set_all (&f, (float) n);
-    umedpt_average_update (average);
+    g_assert_true (umedpt_average_update (average, f.context, &error));
     expected = decay * expected + (1 - decay) * n;
   }
   generation = umedpt_parameters_get_generation (f.parameters);
@@ -454,7 +454,8 @@ test_average (void)
   restored = umedpt_average_new (f.parameters, 0.5, &error);
   g_assert_true (umedpt_average_load (restored, file, "average.", &error));
   set_all (&f, 100);
-  umedpt_average_update (restored); /* number 21: the decay is 0.5 */
+  /* number 21: the decay is 0.5 */
+  g_assert_true (umedpt_average_update (restored, f.context, &error));
   umedpt_average_swap (restored);
   assert_all (&f, (expected + 100) / 2);
   g_assert_false (umedpt_average_load (restored, file, "other.", &error));

@@ -228,7 +228,10 @@ def a_loss_that_is_not_finite_stops_with_names(folder):
     before = read(out, "checkpoint-latest", "state.safetensors")
     run("resume", out, "--quiet", status=1,
         says=("'classification'", "round", "files:", ".png"))
-    assert read(out, "checkpoint-latest", "state.safetensors") == before
+    # stopped after an epoch's last batch, it first ends the epoch, and saves
+    path = os.path.join(out, "checkpoint-latest", "state.safetensors")
+    assert read(path) == before or \
+        safetensors(path)[0]["__metadata__"]["pass"] == "0"
     assert log(out)[-1]["reason"] == "error"
 
 

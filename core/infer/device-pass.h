@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The encoder on a device with memory of its own: batches, input that travels
+ * beside the computing, and graphs. See device-pass.c.
+ */
+#pragma once
+
+#include "autograd/ops.h"
+#include "infer/session.h"
+
+G_BEGIN_DECLS
+
+typedef struct _UmedptDevicePass UmedptDevicePass;
+
+/* @model lies in the memory of @context's backend; both stay the caller's.
+ * @width, @height: of an input image; @size: D, of an embedding. */
+UmedptDevicePass *umedpt_device_pass_new (UmedptModel *model,
+    UmedptContext *context, gint width, gint height, guint size);
+void umedpt_device_pass_free (UmedptDevicePass *self);
+
+/* umedpt_session_embed() for a device. May be called from several threads. */
+gboolean umedpt_device_pass_embed (UmedptDevicePass *self,
+    const UmedptImage *images, guint n_images, gfloat *embeddings,
+    GCancellable *cancellable, GError **error);
+
+G_END_DECLS
