@@ -2,28 +2,27 @@
  *
  * The CUDA backend: a module that core/backend/module.c loads at run time, so
  * that programs start without NVIDIA's libraries, driver or device. Its one
- * visible function looks for a device and says in one sentence what is
- * missing.
- *
- * Tensors cannot live in device memory yet, so this build refuses also where
- * a device is present, after a self test of its kernels, rather than copy
- * every operand there and back and call that a GPU backend.
- *
- * The module uses nothing of libumedpt but inline functions of its headers:
- * it is loaded into programs that show it no symbols.
+ * visible function looks for a device, says in one sentence what is missing,
+ * and otherwise gives the filled op table.
  */
-#include <cuda_runtime_api.h>
+#include <string.h>
 
-#include "backend/backend.h"
-#include "base/error.h"
-#include "convert.h"
+#include "cuda.h"
+#include "graph.h"
+#include "kernels/elements.h"
+#include "ops/optimizer.h"
+#include "pool.h"
+#include "transfer.h"
 
 UMEDPT_API
-UmedptBackend *umedpt_backend_module_open (guint api_version, GError **error);
+UmedptBackend *umedpt_backend_module_open (guint api_version,
+    const UmedptBackendHost *host, GError **error);
 
-/* Tells which step failed with which CUDA error. FALSE if one did. */
-static gboolean
-check (cudaError_t status, const char *step, GError **error)
+/* What the kernels ask for: bf16 on tensor cores, asynchronous copies. */
+#define MIN_CAPABILITY 80
+
+gboolean
+umedpt_cuda_check (cudaError_t status, const char *step, GError **error)
 {
   if (status == cudaSuccess)
     return TRUE;
@@ -60,7 +59,22 @@ find_device (GError **error)
         "There is no CUDA device: the driver is there, but shows none.");
     return FALSE;
   }
-  return check (status, "looking for devices", error);
+  return umedpt_cuda_check (status, "looking for devices", error);
+}
+
+static gboolean
+check_capability (const struct cudaDeviceProp *properties, GError **error)
+{
+  const int capability = 10 * properties->major + properties->minor;
+
+  if (capability >= MIN_CAPABILITY)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
+      "The GPU '%s' has compute capability %d.%d; %d.%d (Ampere) or later is "
+      "needed.",
+      properties->name, properties->major, properties->minor,
+      MIN_CAPABILITY / 10, MIN_CAPABILITY % 10);
+  return FALSE;
 }
 
 /* Values for the self test: ties to even, both sides of them, the largest
@@ -71,76 +85,103 @@ static const guint32 samples[] = { 0x00000000, 0x80000000, 0x3f800000,
 
 #define N_SAMPLES G_N_ELEMENTS (samples)
 
-/* f32 -> bf16 -> f32 and u8 -> f32 in @device, which holds 16 bytes per
- * sample; the results go to @bf16 and @f32 [2 N]. */
+/* Whether a kernel runs here at all and computes what the host computes: a
+ * module without code for this device fails now and not in mid-stream. */
 static gboolean
-run_samples (guint8 *device, guint16 *bf16, float *f32, GError **error)
+self_test (UmedptCuda *cuda, GError **error)
 {
-  float *a = (float *) device, *b = a + N_SAMPLES, *c = b + N_SAMPLES;
-  guint16 *half = (guint16 *) (c + N_SAMPLES);
-  gsize size = N_SAMPLES * sizeof (float);
+  g_auto (UmedptCudaScratch) scratch = UMEDPT_CUDA_NO_SCRATCH;
+  guint16 found[N_SAMPLES] = { 0 };
+  float *src = umedpt_cuda_scratch (cuda, 6 * N_SAMPLES, &scratch, error);
+  guint16 *dst = (guint16 *) (src + N_SAMPLES);
+  UmedptMemory *memory = &cuda->memory;
 
-  return check (cudaMemcpy (a, samples, size, cudaMemcpyHostToDevice),
-             "copying to the device", error) &&
-      check (umedpt_cuda_f32_to_bf16 (a, half, N_SAMPLES, NULL),
-          "starting a kernel", error) &&
-      check (umedpt_cuda_bf16_to_f32 (half, b, N_SAMPLES, NULL),
-          "starting a kernel", error) &&
-      check (umedpt_cuda_u8_to_f32 ((guint8 *) a, c, N_SAMPLES, NULL),
-          "starting a kernel", error) &&
-      check (cudaMemcpy (bf16, half, size / 2, cudaMemcpyDeviceToHost),
-          "running kernels", error) &&
-      check (cudaMemcpy (f32, b, 2 * size, cudaMemcpyDeviceToHost),
-          "copying from the device", error);
-}
-
-static gboolean
-same_bits (float a, float b)
-{
-  union
-  {
-    float f;
-    guint32 u;
-  } x = { a }, y = { b };
-
-  return x.u == y.u;
-}
-
-/* Whether the kernels compute what the host computes. */
-static gboolean
-self_test (GError **error)
-{
-  guint16 bf16[N_SAMPLES] = { 0 };
-  float f32[2 * N_SAMPLES] = { 0 };
-  const float *values = (const float *) (gconstpointer) samples;
-  const guint8 *bytes = (const guint8 *) samples;
-  gpointer device = NULL;
-  gboolean ok;
-
-  if (!check (cudaMalloc (&device, 16 * N_SAMPLES), "allocating memory", error))
-    return FALSE;
-  ok = run_samples (device, bf16, f32, error);
-  cudaFree (device);
-  if (!ok)
+  if (!src || !memory->upload (memory, src, samples, sizeof samples, error) ||
+      !umedpt_cuda_check (umedpt_cuda_f32_to_bf16 (src, dst, N_SAMPLES,
+                              cuda->stream),
+          "starting a kernel", error) ||
+      !memory->download (memory, found, dst, sizeof found, error))
     return FALSE;
   for (guint i = 0; i < N_SAMPLES; i++) {
-    guint16 expected = umedpt_f32_to_bf16 (values[i]);
+    const float *value = (const float *) (gconstpointer) &samples[i];
 
-    ok = ok && bf16[i] == expected &&
-        same_bits (f32[i], umedpt_bf16_to_f32 (expected)) &&
-        same_bits (f32[N_SAMPLES + i], bytes[i] / 255.0f);
-  }
-  if (!ok)
+    if (found[i] == umedpt_f32_to_bf16 (*value))
+      continue;
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
         "The CUDA kernels compute wrong results on this device. Please report "
         "its model and the driver's version.");
-  return ok;
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_lt (cublasStatus_t status, GError **error)
+{
+  if (status == CUBLAS_STATUS_SUCCESS)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
+      "CUDA cannot be used: cuBLASLt does not start (%d).", (int) status);
+  return FALSE;
+}
+
+static void
+fill_table (UmedptCuda *self)
+{
+  static GRecMutex queue;
+  UmedptBackend *base = &self->base;
+
+  base->api_version = UMEDPT_BACKEND_API_VERSION;
+  base->name = "cuda";
+  base->memory = &self->memory;
+  base->queue = &queue;
+  base->graph_begin = umedpt_cuda_graph_begin;
+  base->graph_end = umedpt_cuda_graph_end;
+  base->graph_run = umedpt_cuda_graph_run;
+  base->graph_free = umedpt_cuda_graph_free;
+  base->adamw_many = umedpt_cuda_adamw_many;
+  base->sgd_many = umedpt_cuda_sgd_many;
+  base->square_sum_many = umedpt_cuda_square_sum_many;
+  base->feed_begin = umedpt_cuda_feed_begin;
+  base->feed_end = umedpt_cuda_feed_end;
+#define UMEDPT_CUDA_FILL(slot, Type) base->slot = umedpt_cuda_##slot;
+  UMEDPT_FOREACH_OP (UMEDPT_CUDA_FILL)
+#undef UMEDPT_CUDA_FILL
+}
+
+static gboolean
+is_on (const char *value)
+{
+  return value && *value && !g_str_equal (value, "0");
+}
+
+/* Makes what lives as long as the process. */
+static gboolean
+start (UmedptCuda *self, GError **error)
+{
+  const struct cudaDeviceProp *p = &self->properties;
+  int driver = 0;
+
+  cudaDriverGetVersion (&driver);
+  self->pool = umedpt_cuda_pool_new ();
+  self->tf32 = is_on (g_getenv ("UMEDPT_TF32"));
+  self->base.description = g_strdup_printf (
+      "%s, compute capability %d.%d, %.0f GB; driver for CUDA %d.%d, cuBLASLt "
+      "%zu, cuDNN %zu",
+      p->name, p->major, p->minor, p->totalGlobalMem / 1e9, driver / 1000,
+      driver % 1000 / 10, cublasLtGetVersion (), cudnnGetVersion ());
+  return umedpt_cuda_check (cudaStreamCreateWithFlags (&self->stream,
+                                cudaStreamNonBlocking),
+             "making a stream", error) &&
+      check_lt (cublasLtCreate (&self->lt), error) &&
+      umedpt_cuda_transfer_init (self, error) && self_test (self, error);
 }
 
 UmedptBackend *
-umedpt_backend_module_open (guint api_version, GError **error)
+umedpt_backend_module_open (guint api_version, const UmedptBackendHost *host,
+    GError **error)
 {
-  struct cudaDeviceProp properties;
+  static UmedptCuda self;
 
   if (api_version != UMEDPT_BACKEND_API_VERSION) {
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
@@ -149,14 +190,12 @@ umedpt_backend_module_open (guint api_version, GError **error)
         UMEDPT_BACKEND_API_VERSION, api_version);
     return NULL;
   }
+  self.host = host;
+  fill_table (&self);
   if (!find_device (error) ||
-      !check (cudaGetDeviceProperties (&properties, 0), "asking the device",
-          error) ||
-      !self_test (error))
+      !umedpt_cuda_check (cudaGetDeviceProperties (&self.properties, 0),
+          "asking the device", error) ||
+      !check_capability (&self.properties, error) || !start (&self, error))
     return NULL;
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
-      "CUDA device '%s' works, but there is no device memory support in this "
-      "build. Use the CPU.",
-      properties.name);
-  return NULL;
+  return &self.base;
 }
