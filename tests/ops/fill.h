@@ -52,6 +52,17 @@ fill_random (Lcg *lcg, UmedptDtype dtype, float amplitude, float offset,
   return tensor;
 }
 
+/* Moves a (nullable) tensor to another memory; NULL: the host's. */
+static inline void
+fill_move (UmedptTensor *tensor, UmedptMemory *memory)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (tensor)
+    umedpt_tensor_move (tensor, memory, &error);
+  g_assert_no_error (error);
+}
+
 static inline float
 fill_get (const UmedptTensor *tensor, gsize i)
 {

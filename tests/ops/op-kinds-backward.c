@@ -7,7 +7,6 @@
  * parameters, as 0.
  */
 #include <math.h>
-#include <string.h>
 
 #include "op-table.h"
 
@@ -26,8 +25,8 @@ written (OpOutputs *out, guint at, const OpRow *row, const UmedptTensor *of)
   if (!of || row->flags & OP_NO_SRC)
     return NULL;
   if (!out->t[at] && row->flags & OP_ADD)
-    out->t[at] =
-        fill_random (&(Lcg){ at }, of->dtype, 1, 0, of->n_dims, of->shape);
+    out->t[at] = op_moved (fill_random (&(Lcg){ at }, of->dtype, 1, 0,
+        of->n_dims, of->shape));
   return op_output (out, at, of->dtype, of->n_dims, of->shape);
 }
 
@@ -48,8 +47,8 @@ added (OpOutputs *out, guint at, const OpRow *row, const UmedptTensor *of)
   if (!of || row->flags & OP_NO_PARAMETERS)
     return NULL;
   if (!out->t[at])
-    out->t[at] = fill_random (&(Lcg){ at }, UMEDPT_DTYPE_F32,
-        row->flags & OP_ADD ? 1 : 0, 0, of->n_dims, of->shape);
+    out->t[at] = op_moved (fill_random (&(Lcg){ at }, UMEDPT_DTYPE_F32,
+        row->flags & OP_ADD ? 1 : 0, 0, of->n_dims, of->shape));
   return out->t[at];
 }
 
@@ -284,8 +283,7 @@ run_mlp_norm (UmedptContext *context, const OpRow *row, const OpInputs *in,
   };
 
   if (adds (row) && args.diff_src) {
-    memcpy (args.diff_src->data, args.diff_dst->data,
-        umedpt_tensor_get_size (args.diff_dst));
+    op_copy (args.diff_src, args.diff_dst);
     args.diff_dst = args.diff_src;
   }
   return umedpt_dispatch_mlp_norm_backward (backend_of (context), &args, error);

@@ -4,7 +4,6 @@
  * gives the meaning of a row's numbers. OP_NO_SRC: the value alone is wanted.
  */
 #include <math.h>
-#include <string.h>
 
 #include "op-table.h"
 
@@ -202,7 +201,7 @@ copy (OpOutputs *out, guint at, const UmedptTensor *src)
   UmedptTensor *tensor =
       op_output (out, at, src->dtype, src->n_dims, src->shape);
 
-  memcpy (tensor->data, src->data, umedpt_tensor_get_size (src));
+  op_copy (tensor, src);
   return tensor;
 }
 
@@ -256,9 +255,12 @@ static gboolean
 run_square_sum (UmedptContext *context, const OpRow *row, const OpInputs *in,
     OpOutputs *out, GError **error)
 {
-  UmedptTensor *sum = op_output (out, 0, UMEDPT_DTYPE_F32, SHAPE (2));
+  UmedptTensor *sum;
   double value;
 
+  if (!out->t[0]) /* in host memory, as the result is */
+    out->t[0] = fill_new (UMEDPT_DTYPE_F32, SHAPE (2));
+  sum = out->t[0];
   if (!umedpt_op_square_sum (context, in->t[0], &value, error))
     return FALSE;
   UMEDPT_F32 (sum)[0] = (float) value;

@@ -36,6 +36,24 @@ flops_patch_merge (const OpRow *row)
   return kind_patch_merge.flops (row);
 }
 
+UmedptMemory *op_memory;
+
+UmedptTensor *
+op_moved (UmedptTensor *tensor)
+{
+  fill_move (tensor, op_memory);
+  return tensor;
+}
+
+void
+op_copy (UmedptTensor *dst, const UmedptTensor *src)
+{
+  g_autoptr (GError) error = NULL;
+
+  umedpt_tensor_copy (dst, src, &error);
+  g_assert_no_error (error);
+}
+
 /* The output at @at, new where it is not there yet: all NaN, for it must be
  * written. */
 UmedptTensor *
@@ -43,7 +61,8 @@ op_output (OpOutputs *out, guint at, UmedptDtype dtype, guint n_dims,
     const gint64 *shape)
 {
   if (!out->t[at])
-    out->t[at] = fill_random (&(Lcg){ 1 }, dtype, 0, NAN, n_dims, shape);
+    out->t[at] =
+        op_moved (fill_random (&(Lcg){ 1 }, dtype, 0, NAN, n_dims, shape));
   return out->t[at];
 }
 

@@ -215,6 +215,8 @@ const OpRow op_rows_train[] = {
   { &kind_window_attention_backward, "window-16", { 1, 20, 37, 2, 32, 16, 8, 10 }, MAPS, 1e-5, 2e-2, 1, 0, FLOOR (0.1) },
   { &kind_window_attention_backward, "window-7", { 1, 14, 15, 2, 32, 7, 3, 10 }, MAPS, 1e-5, 2e-2, 1, 0, FLOOR (0.1), .left_to_ref = TRUE },
   { &kind_window_attention_backward, "window-1", { 1, 3, 3, 1, 32, 1, 0, 10 }, MAPS, 1e-5, 2e-2, 1, 0, FLOOR (1), .left_to_ref = TRUE },
+  { &kind_window_attention_backward, "window-9", { 2, 20, 19, 1, 32, 9, 4, 10 }, MAPS, 1e-5, 2e-2, 1, 0, FLOOR (0.1), .left_to_ref = TRUE },
+  { &kind_window_attention_backward, "many-windows", { 1, 38, 40, 24, 32, 8, 4, 10 }, MAPS, 1e-5, 2e-2, 1, 0, FLOOR (0.1) },
   { &kind_window_attention_backward, "large-logits", { 1, 16, 16, 2, 32, 8, 4, 100 }, MAPS, 5e-5, 3e-2, 1, 0, FLOOR (0.1) },
   { &kind_window_attention_backward, "alike", { 1, 16, 16, 2, 32, 8, 4, 20 }, MAPS, 1e-4, 3e-2, 1e-1, 1, FLOOR (0.1) },
   { &kind_window_attention_backward, "tiny-1-224", { 1, 56, 56, 3, 32, 8, 4, 10 }, MAPS, 1e-5, 2e-2, 1, 0, FLOOR (0.1) },
@@ -234,6 +236,10 @@ const OpRow op_rows_train[] = {
   { &kind_conv2d_backward, "no-src", { 2, 7, 5, 16, 8, 3, 1, 1, 1 }, ALL, 1e-5, 3e-3, 1, 0, NO_SRC },
   { &kind_conv2d_backward, "no-parameters", { 2, 7, 5, 16, 8, 3, 1, 1, 1 }, ALL, 1e-5, 3e-3, 1, 0, NO_PARAMETERS },
   { &kind_conv2d_backward, "decoder", { 1, 28, 28, 64, 64, 3, 1, 1, 0 }, ALL, 1e-5, 3e-3, 1, 0 },
+  { &kind_conv2d_backward, "few-pixels", { 8, 2, 2, 128, 128, 3, 1, 1, 1 }, ALL, 1e-5, 3e-3, 1, 0 },
+  { &kind_conv2d_backward, "one-pixel", { 1, 1, 1, 8, 16, 3, 1, 1, 1 }, ALL, 1e-5, 5e-3, 1, 0 },
+  { &kind_conv2d_backward, "stride-deep", { 3, 5, 7, 72, 40, 3, 2, 1, 1 }, ALL, 1e-5, 3e-3, 1, 0, ADD },
+  { &kind_conv2d_backward, "many-pixels", { 2, 128, 127, 8, 8, 3, 1, 1, 1 }, ALL, 1e-5, 3e-3, 1, 0 },
 
   /* elements, 1 for one b */
   { &kind_multiply_backward, "one", { 1, 0 }, F32, 1e-6, 0, 1, 0 },

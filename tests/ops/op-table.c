@@ -146,6 +146,9 @@ const OpRow op_rows[] = {
   { &kind_window_attention, "window-16", { 1, 20, 37, 2, 32, 16, 8, 10 }, MAPS, 3e-6, 6e-3, 1, 0 },
   { &kind_window_attention, "window-7", { 1, 14, 15, 2, 32, 7, 3, 10 }, MAPS, 3e-6, 6e-3, 1, 0, TRUE },
   { &kind_window_attention, "window-1", { 1, 3, 3, 1, 32, 1, 0, 10 }, MAPS, 3e-6, 6e-3, 1, 0, TRUE },
+  { &kind_window_attention, "whole-16", { 1, 32, 32, 1, 32, 16, 8, 10 }, MAPS, 3e-6, 6e-3, 1, 0 },
+  { &kind_window_attention, "window-9", { 2, 20, 19, 1, 32, 9, 4, 10 }, MAPS, 3e-6, 6e-3, 1, 0, TRUE },
+  { &kind_window_attention, "many-windows", { 1, 38, 40, 24, 32, 8, 4, 10 }, MAPS, 3e-6, 6e-3, 1, 0 },
   { &kind_window_attention, "large-logits", { 1, 16, 16, 2, 32, 8, 4, 100 }, MAPS, 1e-5, 6e-3, 1, 0 },
   { &kind_window_attention, "alike", { 1, 16, 16, 2, 32, 8, 4, 100 }, MAPS, 1e-5, 6e-3, 1e-2, 1 },
   { &kind_window_attention, "zero", { 1, 13, 13, 1, 32, 8, 4, 10 }, MAPS, 3e-6, 6e-3, 0, 0 },
@@ -164,6 +167,9 @@ const OpRow op_rows[] = {
   { &kind_conv2d, "kernel-5", { 1, 8, 9, 4, 8, 5, 3, 2, SIGMOID }, ALL, 5e-6, 3e-3, 1, 0 },
   { &kind_conv2d, "point", { 2, 8, 8, 96, 64, 1, 1, 0, GELU }, ALL, 5e-6, 5e-3, 1, 0 },
   { &kind_conv2d, "decoder", { 1, 28, 28, 64, 64, 3, 1, 1, RELU }, ALL, 5e-6, 3e-3, 1, 0 },
+  { &kind_conv2d, "few-pixels", { 8, 2, 2, 128, 128, 3, 1, 1, NONE }, ALL, 5e-6, 3e-3, 1, 0 },
+  { &kind_conv2d, "stride-deep", { 3, 5, 7, 72, 42, 3, 2, 1, GELU }, ALL, 5e-6, 5e-3, 1, 0 },
+  { &kind_conv2d, "many-pixels", { 2, 128, 127, 8, 8, 3, 1, 1, RELU }, ALL, 5e-6, 5e-3, 1, 0 },
 };
 /* clang-format on */
 

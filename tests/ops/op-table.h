@@ -109,6 +109,12 @@ enum
   AT_SCALE, /* of branches */
 };
 
+/* Where outputs are made: NULL, or the memory of the backend that runs. */
+extern UmedptMemory *op_memory;
+
+/* Takes @tensor, which lies in host memory; it ends up in op_memory. */
+UmedptTensor *op_moved (UmedptTensor *tensor);
+void op_copy (UmedptTensor *dst, const UmedptTensor *src);
 UmedptTensor *op_output (OpOutputs *out, guint at, UmedptDtype dtype,
     guint n_dims, const gint64 *shape);
 UmedptLinearNormArgs op_linear_norm_args (const OpRow *row, const OpInputs *in);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Ops whose output may be one of their inputs (core/backend/backend.h): in
- * place they must give the same bits as beside. Checked on every backend with
- * host memory, through the dispatcher, on sizes that make several chunks.
+ * place they must give the same bits as beside. Checked on ref and cpu, or the
+ * backend that is named, through the dispatcher, on sizes that make several
+ * chunks.
  */
-#include "backend/backend.h"
+#include "backends.h"
 #include "fill.h"
 
 enum
@@ -14,17 +15,37 @@ enum
   HIDDEN = 112
 };
 
+static UmedptMemory *memory; /* of the backend that is tested */
+
+/* In the backend's memory. */
+static UmedptTensor *
+there (UmedptTensor *tensor)
+{
+  fill_move (tensor, memory);
+  return tensor;
+}
+
 static UmedptTensor *
 matrix (gint64 rows, gint64 columns, guint64 seed)
 {
-  return fill_random (&(Lcg){ seed }, UMEDPT_DTYPE_F32, 1, 0,
-      SHAPE (rows, columns));
+  return there (fill_random (&(Lcg){ seed }, UMEDPT_DTYPE_F32, 1, 0,
+      SHAPE (rows, columns)));
 }
 
 static UmedptTensor *
 vector (gint64 n, guint64 seed)
 {
-  return fill_random (&(Lcg){ seed }, UMEDPT_DTYPE_F32, 1, 0, SHAPE (n));
+  return there (fill_random (&(Lcg){ seed }, UMEDPT_DTYPE_F32, 1, 0,
+      SHAPE (n)));
+}
+
+static UmedptBackend *
+select_backend (gconstpointer data)
+{
+  UmedptBackend *backend = (UmedptBackend *) data;
+
+  memory = backend->memory;
+  return backend;
 }
 
 /* Runs @call on copies: once into @beside, once into @inplace, which is the
@@ -44,6 +65,8 @@ vector (gint64 n, guint64 seed)
             .field = inplace, .dst = inplace, __VA_ARGS__ }, \
         &error)); \
     g_assert_no_error (error); \
+    fill_move (inplace, NULL); \
+    fill_move (beside, NULL); \
     g_assert_cmpmem (inplace->data, umedpt_tensor_get_size (inplace), \
         beside->data, umedpt_tensor_get_size (beside)); \
   } while (0)
@@ -51,7 +74,7 @@ vector (gint64 n, guint64 seed)
 static void
 test_pointwise (gconstpointer data)
 {
-  UmedptBackend *backend = (UmedptBackend *) data;
+  UmedptBackend *backend = select_backend (data);
 
   CHECK (activate, Activate, matrix (M, C, 1), src,
       .activation = UMEDPT_ACTIVATION_GELU);
@@ -60,7 +83,7 @@ test_pointwise (gconstpointer data)
 static void
 test_norms (gconstpointer data)
 {
-  UmedptBackend *backend = (UmedptBackend *) data;
+  UmedptBackend *backend = select_backend (data);
   g_autoptr (UmedptTensor) gamma = vector (C, 2);
   g_autoptr (UmedptTensor) beta = vector (C, 3);
 
@@ -68,7 +91,8 @@ test_norms (gconstpointer data)
       .beta = beta, .epsilon = 1e-5f);
   for (gint64 groups = 1; groups <= C; groups *= C)
     CHECK (group_norm, GroupNorm,
-        fill_random (&(Lcg){ 5 }, UMEDPT_DTYPE_F32, 1, 0, SHAPE (2, 9, 5, C)),
+        there (fill_random (&(Lcg){ 5 }, UMEDPT_DTYPE_F32, 1, 0,
+            SHAPE (2, 9, 5, C))),
         src, .gamma = gamma, .beta = beta, .groups = groups, .epsilon = 1e-5f);
 }
 
@@ -76,7 +100,7 @@ static void
 test_branches (gconstpointer data)
 {
   static const UmedptDtype computes[] = { UMEDPT_DTYPE_F32, UMEDPT_DTYPE_BF16 };
-  UmedptBackend *backend = (UmedptBackend *) data;
+  UmedptBackend *backend = select_backend (data);
   g_autoptr (UmedptTensor) src = matrix (M, HIDDEN, 6);
   g_autoptr (UmedptTensor) fc1 = matrix (HIDDEN, C, 7);
   g_autoptr (UmedptTensor) fc2 = matrix (C, HIDDEN, 8);
@@ -96,11 +120,14 @@ test_branches (gconstpointer data)
 int
 main (int argc, char **argv)
 {
-  UmedptBackend *const backends[] = { umedpt_backend_ref (),
-    umedpt_backend_cpu () };
+  UmedptBackend *backends[MAX_BACKENDS];
+  guint n;
 
   g_test_init (&argc, &argv, NULL);
-  for (guint i = 0; i < G_N_ELEMENTS (backends); i++) {
+  n = find_backends (argc, argv, backends);
+  if (n == 0)
+    return 0;
+  for (guint i = 0; i < n; i++) {
     const char *name = backends[i]->name;
     g_autofree char *pointwise =
         g_strconcat ("/inplace/", name, "/pointwise", NULL);

@@ -13,6 +13,9 @@
  *   test-ops --sums      checksums of the cpu backend's outputs, for
  *                        test-workers.py
  *
+ *   --backend NAME       "cpu" is compared if it is not said, all are timed
+ *   --only TEXT          cases with TEXT in KIND/ROW/VARIANT
+ *
  * UMEDPT_CPU chooses the kernels; the build runs the program once per level.
  */
 #include <float.h>
@@ -29,6 +32,7 @@ static const char *const variant_names[N_VARIANTS] = { "f32", "bf16", "half",
   "mixed" };
 
 static guint n_compared, n_fallbacks;
+static const char *only; /* --only */
 
 /* One test: a row in a variant on a backend. */
 typedef struct
@@ -76,7 +80,7 @@ clear_outputs (OpOutputs *out)
     g_clear_pointer (&out->t[i], umedpt_tensor_unref);
 }
 
-/* Whether the table expects the backend to leave this case to ref. */
+/* Whether the table expects the cpu backend to leave this case to ref. */
 static gboolean
 is_left_to_ref (const Case *c)
 {
@@ -88,15 +92,50 @@ is_left_to_ref (const Case *c)
       umedpt_cpu_isa () < UMEDPT_ISA_AVX512_BF16;
 }
 
-/* The op on the context's backend, into @out. */
+static gboolean
+to_memory (guint n, UmedptTensor **tensors, UmedptMemory *memory,
+    GError **error)
+{
+  for (guint i = 0; i < n; i++) {
+    UmedptTensor *moved;
+
+    if (!tensors[i])
+      continue;
+    moved = umedpt_tensor_to (tensors[i], memory, error);
+    if (!moved)
+      return FALSE;
+    umedpt_tensor_unref (tensors[i]);
+    tensors[i] = moved;
+  }
+  return TRUE;
+}
+
+/* Inputs in @backend's memory; the caller clears them. */
+static gboolean
+move_inputs (const UmedptBackend *backend, const OpInputs *in, OpInputs *moved,
+    GError **error)
+{
+  *moved = *in;
+  for (guint i = 0; i < G_N_ELEMENTS (in->t); i++)
+    if (moved->t[i])
+      umedpt_tensor_ref (moved->t[i]);
+  return to_memory (G_N_ELEMENTS (moved->t), moved->t, backend->memory, error);
+}
+
+/* The op on the context's backend, into @out, in the backend's memory. */
 static gboolean
 run_on (UmedptContext *context, const Case *c, const OpInputs *in,
     OpOutputs *out, GError **error)
 {
   const OpKind *kind = c->row->kind;
+  gboolean ok;
 
-  if (kind->run_all)
-    return kind->run_all (context, c->row, in, out, error);
+  if (kind->run_all) {
+    op_memory = umedpt_context_get_backend (context)->memory;
+    ok = kind->run_all (context, c->row, in, out, error);
+    op_memory = NULL;
+    return ok;
+  }
   g_clear_pointer (&out->t[0], umedpt_tensor_unref);
   out->t[0] =
       kind->run (context, c->row, activations_of (c->variant), in, error);
@@ -125,19 +164,24 @@ check_fallback (const Case *c, const OpInputs *in, const OpOutputs *expected,
   clear_outputs (&found);
 }
 
-/* The op on @backend alone. The dispatcher would quietly ask ref where a
- * backend refuses, unless the backend's memory is its own: so it says so. */
+/* The op on @backend alone, inputs and outputs in host memory. The dispatcher
+ * would quietly ask ref where a backend refuses, unless the backend's memory
+ * is its own: so it says so. */
 static gboolean
 run (UmedptBackend *backend, const Case *c, const OpInputs *in, OpOutputs *out,
     GError **error)
 {
   gboolean host = backend->host_memory, ok;
+  OpInputs moved = { 0 };
   g_autoptr (UmedptContext) context =
       umedpt_context_new (backend, compute_of (c->variant));
 
   backend->host_memory = FALSE;
-  ok = run_on (context, c, in, out, error);
+  ok = move_inputs (backend, in, &moved, error) &&
+      run_on (context, c, &moved, out, error) &&
+      to_memory (G_N_ELEMENTS (out->t), out->t, NULL, error);
   backend->host_memory = host;
+  clear_inputs (&moved);
   return ok;
 }
 
@@ -221,7 +265,8 @@ test_case (gconstpointer data)
   run (umedpt_backend_ref (), c, &in, &expected, &error);
   g_assert_no_error (error);
   run (c->backend, c, &in, &found, &error);
-  if (g_error_matches (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED)) {
+  if (c->backend->host_memory &&
+      g_error_matches (error, UMEDPT_ERROR, UMEDPT_ERROR_UNSUPPORTED)) {
     check_fallback (c, &in, &expected, error);
   } else {
     g_assert_no_error (error);
@@ -245,11 +290,28 @@ test_summary (void)
   g_assert_cmpuint (n_compared, >, 0);
 }
 
+/* Until all is done that is queued: reading anything back waits for it. */
+static void
+wait_for (const UmedptBackend *backend)
+{
+  g_autoptr (UmedptTensor) there = NULL;
+  g_autoptr (UmedptTensor) here = NULL;
+
+  if (!backend->memory)
+    return;
+  there = umedpt_tensor_new_zeros_in (backend->memory, UMEDPT_DTYPE_F32,
+      SHAPE (1), NULL);
+  if (there)
+    here = umedpt_tensor_to (there, NULL, NULL);
+}
+
 /* One run, in seconds: the best of some batches that take 0.1 s together, each
- * long enough for the clock. Outputs of run_all are made once. */
+ * long enough for the clock, and for waiting at its end to be little. Outputs
+ * of run_all are made once. */
 static double
 time_case (const Case *c, const OpInputs *in, OpOutputs *out)
 {
+  const gint64 least = c->backend->memory ? 5000 : 200; /* us */
   gint64 begin = g_get_monotonic_time ();
   g_autoptr (UmedptContext) context =
       umedpt_context_new (c->backend, compute_of (c->variant));
@@ -262,8 +324,9 @@ time_case (const Case *c, const OpInputs *in, OpOutputs *out)
     for (guint i = 0; i < batch; i++)
       if (!run_on (context, c, in, out, NULL))
         return INFINITY;
+    wait_for (c->backend);
     time = g_get_monotonic_time () - start;
-    if (time < 200)
+    if (time < least)
       batch *= 2;
     else
       best = MIN (best, time / 1e6 / batch);
@@ -286,16 +349,20 @@ static void
 bench_case (const Case *c)
 {
   g_autoptr (GError) error = NULL;
-  OpInputs in = make_inputs (c);
+  OpInputs in = make_inputs (c), moved = { 0 };
   OpOutputs out = { { NULL } };
 
   g_print ("%-5s %-24s %-14s %-5s ", c->backend->name, c->row->kind->name,
       c->row->name, variant_names[g_bit_nth_lsf (c->variant, -1)]);
-  if (!run (c->backend, c, &in, &out, &error)) {
+  if (!run (c->backend, c, &in, &out, &error) ||
+      !move_inputs (c->backend, &in, &moved, &error)) {
     g_print ("%s\n", error->message);
   } else {
-    double seconds = time_case (c, &in, &out);
-    double bytes = count_bytes (G_N_ELEMENTS (in.t), in.t) +
+    double seconds, bytes;
+
+    clear_outputs (&out); /* new ones, in the backend's memory */
+    seconds = time_case (c, &moved, &out);
+    bytes = count_bytes (G_N_ELEMENTS (in.t), in.t) +
         count_bytes (G_N_ELEMENTS (out.t), out.t);
 
     if (c->row->kind->flops)
@@ -305,6 +372,7 @@ bench_case (const Case *c)
       g_print ("%10.3f ms %9.1f GB/s\n", seconds * 1e3, bytes / seconds / 1e9);
   }
   clear_outputs (&out);
+  clear_inputs (&moved);
   clear_inputs (&in);
 }
 
@@ -330,7 +398,23 @@ sum_case (const Case *c)
   clear_inputs (&in);
 }
 
-/* Calls @func for all rows and variants on @backend. */
+/* "cuda/linear/swin-1-qkv/bf16" */
+static char *
+case_name (const Case *c)
+{
+  return g_strdup_printf ("%s/%s/%s/%s", c->backend->name, c->row->kind->name,
+      c->row->name, variant_names[g_bit_nth_lsf (c->variant, -1)]);
+}
+
+static gboolean
+is_wanted (const Case *c)
+{
+  g_autofree char *name = case_name (c);
+
+  return !only || strstr (name, only);
+}
+
+/* Calls @func for all rows and variants on @backend that are wanted. */
 static void
 for_each_case (UmedptBackend *backend, void (*func) (const Case *))
 {
@@ -338,18 +422,20 @@ for_each_case (UmedptBackend *backend, void (*func) (const Case *))
     const OpRow *row =
         i < n_op_rows ? &op_rows[i] : &op_rows_train[i - n_op_rows];
 
-    for (guint v = 0; v < N_VARIANTS; v++)
-      if (row->variants & (1u << v))
-        func (&(Case){ backend, row, 1u << v });
+    for (guint v = 0; v < N_VARIANTS; v++) {
+      Case c = { backend, row, 1u << v };
+
+      if (row->variants & (1u << v) && is_wanted (&c))
+        func (&c);
+    }
   }
 }
 
 static void
 add_case (const Case *c)
 {
-  g_autofree char *path =
-      g_strdup_printf ("/ops/%s/%s/%s/%s", c->backend->name, c->row->kind->name,
-          c->row->name, variant_names[g_bit_nth_lsf (c->variant, -1)]);
+  g_autofree char *name = case_name (c);
+  g_autofree char *path = g_strconcat ("/ops/", name, NULL);
 
   g_test_add_data_func_full (path, g_memdup2 (c, sizeof *c), test_case, g_free);
 }
@@ -363,12 +449,49 @@ has_isa (void)
   return !wanted || g_str_equal (wanted, umedpt_isa_name (umedpt_cpu_isa ()));
 }
 
+/* Removes the option @name and its value from the arguments. */
+static const char *
+take_option (int *argc, char **argv, const char *name)
+{
+  for (int i = 1; i + 1 < *argc; i++)
+    if (g_str_equal (argv[i], name)) {
+      const char *value = argv[i + 1];
+
+      for (int j = i; j + 2 <= *argc; j++)
+        argv[j] = argv[j + 2 > *argc ? *argc : j + 2];
+      *argc -= 2;
+      return value;
+    }
+  return NULL;
+}
+
+static void
+bench (const char *backend)
+{
+  static const char *const names[] = { "cpu", "cuda", "ref" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autoptr (GError) error = NULL;
+    UmedptBackend *found = NULL;
+
+    if (backend && !g_str_equal (backend, names[i]))
+      continue;
+    found = umedpt_backend_find (names[i], &error);
+    if (found)
+      for_each_case (found, bench_case);
+    else
+      g_print ("# %s\n", error->message);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
-  static const char *const names[] = { "cpu", "cuda" };
-  gboolean bench = argc > 1 && g_str_equal (argv[1], "--bench");
+  const char *name = take_option (&argc, argv, "--backend");
+  g_autoptr (GError) error = NULL;
+  UmedptBackend *backend;
 
+  only = take_option (&argc, argv, "--only");
   if (!has_isa ()) {
     g_print ("1..0 # SKIP this processor has no %s\n", g_getenv ("UMEDPT_CPU"));
     return 0;
@@ -377,23 +500,18 @@ main (int argc, char **argv)
     for_each_case (umedpt_backend_cpu (), sum_case);
     return 0;
   }
-  if (!bench) {
-    g_test_init (&argc, &argv, NULL);
-    g_test_set_nonfatal_assertions (); /* all rows, also after a bad one */
-  }
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-    g_autoptr (GError) error = NULL;
-    UmedptBackend *backend = umedpt_backend_find (names[i], &error);
-
-    if (backend)
-      for_each_case (backend, bench ? bench_case : add_case);
-    else
-      g_print ("# %s\n", error->message);
-  }
-  if (bench) {
-    for_each_case (umedpt_backend_ref (), bench_case);
+  if (argc > 1 && g_str_equal (argv[1], "--bench")) {
+    bench (name);
     return 0;
   }
+  g_test_init (&argc, &argv, NULL);
+  g_test_set_nonfatal_assertions (); /* all rows, also after a bad one */
+  backend = umedpt_backend_find (name ? name : "cpu", &error);
+  if (!backend) {
+    g_print ("1..0 # SKIP %s\n", error->message);
+    return 0;
+  }
+  for_each_case (backend, add_case);
   g_test_add_func ("/summary/compared", test_summary);
   return g_test_run ();
 }
