@@ -155,8 +155,7 @@ umedpt_op_square_sum_many (UmedptContext *context, UmedptTensor *const *src,
   const gboolean many = context->backend->square_sum_many != NULL;
 
   for (guint i = 0; i < n; i++)
-    if (!(many ? umedpt_check_input ("square_sum", "src", src[i], UMEDPT_IS_F32,
-                     0, error) &&
+    if (!(many ? check_square_sum (src[i], error) &&
                     umedpt_check_memory (context, UMEDPT_OP_square_sum, src[i],
                         error)
                : umedpt_op_square_sum (context, src[i], &results[i], error)))

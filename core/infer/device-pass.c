@@ -20,10 +20,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/pool.h"
 #include "infer/preprocess.h"
 #include "net/model-private.h"
 
-#define MAX_BATCH 128
+/* As many images as fill a large card (per image, 128 at once are 3 to 6 %
+ * faster): more are better cut, so that one part is fed while another is
+ * computed. */
+#define MAX_BATCH 32
 #define MAX_PLANS 8 /* sizes of batches that are kept prepared */
 
 /* A size of batch that has been seen. */
@@ -152,15 +156,34 @@ new_images (UmedptDevicePass *self, guint n, GError **error)
 
 /* ---- Feeding ---- */
 
-/* The images as the network takes them, at @bytes. */
+typedef struct
+{
+  UmedptDevicePass *pass;
+  const UmedptImage *images;
+  guint8 *bytes;
+} Preparation;
+
+static void
+prepare_image (gpointer data, guint worker, guint i)
+{
+  const Preparation *job = data;
+
+  umedpt_preprocess_into (&job->images[i], job->pass->width, job->pass->height,
+      job->bytes + i * image_bytes (job->pass), NULL); /* they are checked */
+}
+
+/* The images as the network takes them, at @bytes. By all processors: one
+ * alone would keep a fast card waiting. */
 static gboolean
 prepare (UmedptDevicePass *self, const UmedptImage *images, guint n,
     guint8 *bytes, GError **error)
 {
+  Preparation job = { self, images, bytes };
+
   for (guint i = 0; i < n; i++)
-    if (!umedpt_preprocess_into (&images[i], self->width, self->height,
-            bytes + i * image_bytes (self), error))
+    if (!umedpt_preprocess_check (&images[i], error))
       return FALSE;
+  umedpt_pool_run (umedpt_pool_get_default (), n, prepare_image, &job);
   return TRUE;
 }
 
