@@ -11,30 +11,12 @@
  */
 #pragma once
 
+#include "kernels/activation.cuh"
 #include "kernels/conv-tile.cuh"
 #include "kernels/conv.h"
-#include "kernels/elements.h"
 #include "kernels/vector.cuh"
 
 /* ---- What becomes of a sum ---- */
-
-static __device__ __forceinline__ float
-activate (float x, int activation)
-{
-  switch (activation) {
-    case UMEDPT_CUDA_ACTIVATE_RELU:
-      return x < 0 ? 0 : x;
-    case UMEDPT_CUDA_ACTIVATE_GELU:
-      /* as in elements.cu */
-      return x < -1e30f ? 0 : x * (0.5f * erfcf (-x * 0.70710678118654752f));
-    case UMEDPT_CUDA_ACTIVATE_SIGMOID:
-      return 1 / (1 + expf (-x));
-    case UMEDPT_CUDA_ACTIVATE_TANH:
-      return tanhf (x);
-    default:
-      return x;
-  }
-}
 
 /* @width sums, for columns @column …, as they are written or added. */
 template <int width>

@@ -9,6 +9,7 @@
  */
 #include "kernels/elements.h"
 
+#include "kernels/activation.cuh"
 #include "kernels/vector.cuh"
 
 /* ---- Conversion ---- */
@@ -72,29 +73,6 @@ umedpt_cuda_bf16_to_f32 (const uint16_t *src, float *dst, size_t n,
 
 /* ---- Activations ---- */
 
-static const float inverse_sqrt_2 = 0.70710678118654752f;
-static const float inverse_sqrt_2_pi = 0.39894228040143268f;
-
-template <int activation>
-static __device__ __forceinline__ float
-activate (float x)
-{
-  switch (activation) {
-    case UMEDPT_CUDA_ACTIVATE_RELU:
-      return x < 0 ? 0 : x;
-    case UMEDPT_CUDA_ACTIVATE_GELU:
-      /* erfc: 1 + erf loses all digits in the negative tail, in which the
-       * product with -inf would be a NaN */
-      return x < -1e30f ? 0 : x * (0.5f * erfcf (-x * inverse_sqrt_2));
-    case UMEDPT_CUDA_ACTIVATE_SIGMOID:
-      return 1 / (1 + expf (-x));
-    case UMEDPT_CUDA_ACTIVATE_TANH:
-      return tanhf (x);
-    default:
-      return x;
-  }
-}
-
 /* The derivative at @x; that of relu at 0 is 0. */
 template <int activation>
 static __device__ __forceinline__ float
@@ -135,7 +113,7 @@ template <typename T, int activation> struct Activate
 
     load (v, src + i);
     for (int j = 0; j < w; j++)
-      v[j] = activate<activation> (v[j]);
+      v[j] = activate (v[j], activation);
     store (dst + i, v);
     if constexpr (sizeof (T) == sizeof (float))
       if (shadow)

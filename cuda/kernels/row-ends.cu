@@ -7,16 +7,13 @@
  */
 #include "kernels/row-ends.h"
 
-#include "kernels/elements.h"
+#include "kernels/activation.cuh"
 #include "kernels/sums.cuh"
 #include "kernels/vector.cuh"
 
 #define LANES 32 /* threads side by side */
 #define LINES 8 /* threads one above the other */
 #define MAX_WALKERS 512 /* blocks one above the other: parts of a sum */
-
-static const float inverse_sqrt_2 = 0.70710678118654752f;
-static const float inverse_sqrt_2_pi = 0.39894228040143268f;
 
 static int
 count_walkers (int64_t rows)
@@ -79,24 +76,6 @@ walk (const Step &step, int64_t rows, int64_t columns, float *parts, float *dst,
 }
 
 /* ---- Bias and activation ---- */
-
-/* As in elements.cu; the switch is the same for all threads. */
-static __device__ __forceinline__ float
-activate (float x, int activation)
-{
-  switch (activation) {
-    case UMEDPT_CUDA_ACTIVATE_RELU:
-      return x < 0 ? 0 : x;
-    case UMEDPT_CUDA_ACTIVATE_GELU:
-      return x < -1e30f ? 0 : x * (0.5f * erfcf (-x * inverse_sqrt_2));
-    case UMEDPT_CUDA_ACTIVATE_SIGMOID:
-      return 1 / (1 + expf (-x));
-    case UMEDPT_CUDA_ACTIVATE_TANH:
-      return tanhf (x);
-    default:
-      return x;
-  }
-}
 
 template <typename S, typename D, int w> struct RowEnd
 {
