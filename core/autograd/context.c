@@ -152,19 +152,44 @@ check_nan (const char *op, const UmedptTensor *dst, GError **error)
   return FALSE;
 }
 
+/* Waits until a device has computed the op: without it, the time is that of
+ * queueing it. While a graph is recorded nothing is computed and nothing can be
+ * waited for; then there is no graph, and ops run one by one. */
+static void
+wait_for_device (const UmedptContext *context, guint n,
+    UmedptTensor *const *outputs)
+{
+  UmedptMemory *memory = context->backend->memory;
+  guint8 byte;
+
+  for (guint i = 0; memory && i < n; i++)
+    if (outputs[i] && outputs[i]->n_elements > 0) {
+      memory->download (memory, &byte, outputs[i]->data, sizeof byte, NULL);
+      return;
+    }
+}
+
+static gboolean
+check_output (const char *op, UmedptTensor *dst, GError **error)
+{
+  g_autoptr (UmedptTensor) host = umedpt_tensor_to (dst, NULL, error);
+
+  return host && check_nan (op, host, error);
+}
+
 /* Called after the dispatch, whose result is @ok. */
 gboolean
 umedpt_op_end (UmedptContext *context, UmedptOpId op, gint64 start, gboolean ok,
     guint n, UmedptTensor *const *outputs, GError **error)
 {
   if (umedpt_debug_enabled (UMEDPT_DEBUG_TIMING)) {
+    wait_for_device (context, n, outputs);
     context->microseconds[op] += g_get_monotonic_time () - start;
     context->calls[op]++;
   }
-  if (!umedpt_debug_enabled (UMEDPT_DEBUG_NAN) ||
-      !context->backend->host_memory)
+  if (!umedpt_debug_enabled (UMEDPT_DEBUG_NAN))
     return ok;
   for (guint i = 0; ok && i < n; i++)
-    ok = !outputs[i] || check_nan (op_names[op], outputs[i], error);
+    ok = !outputs[i] || check_output (op_names[op], outputs[i], error);
   return ok;
 }
