@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "collective.h"
 #include "cuda.h"
 #include "graph.h"
 #include "kernels/elements.h"
@@ -60,6 +61,44 @@ find_device (GError **error)
     return FALSE;
   }
   return umedpt_cuda_check (status, "looking for devices", error);
+}
+
+/* What this process may see, one word per device. */
+static char **
+list_devices (void)
+{
+  const char *visible = g_getenv ("CUDA_VISIBLE_DEVICES");
+  g_autoptr (GDir) dir = NULL;
+  g_autoptr (GString) all = g_string_new (NULL);
+
+  if (visible)
+    return g_strsplit (visible, ",", -1);
+  dir = g_dir_open ("/proc/driver/nvidia/gpus", 0, NULL);
+  for (guint n = 0; dir && g_dir_read_name (dir); n++)
+    g_string_append_printf (all, "%s%u", n ? "," : "", n);
+  return g_strsplit (all->str, ",", -1);
+}
+
+/* Several processes on one machine, as a launcher numbers them there, take one
+ * device each. By the variable, since CUDA's own choice is per thread; so
+ * before the first call that looks for devices. */
+static void
+choose_device (void)
+{
+  static const char *const variables[] = { "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID", "SLURM_LOCALID" };
+  g_auto (GStrv) devices = list_devices ();
+  guint n = g_strv_length (devices);
+
+  for (guint i = 0; i < G_N_ELEMENTS (variables) && n > 1; i++) {
+    const char *text = g_getenv (variables[i]);
+
+    if (!text)
+      continue;
+    g_setenv ("CUDA_VISIBLE_DEVICES",
+        devices[g_ascii_strtoull (text, NULL, 10) % n], TRUE);
+    return;
+  }
 }
 
 static gboolean
@@ -142,6 +181,9 @@ fill_table (UmedptCuda *self)
   base->adamw_many = umedpt_cuda_adamw_many;
   base->sgd_many = umedpt_cuda_sgd_many;
   base->square_sum_many = umedpt_cuda_square_sum_many;
+  base->ranks_id = umedpt_cuda_ranks_id;
+  base->ranks_join = umedpt_cuda_ranks_join;
+  base->ranks_sum = umedpt_cuda_ranks_sum;
   base->feed_begin = umedpt_cuda_feed_begin;
   base->feed_end = umedpt_cuda_feed_end;
 #define UMEDPT_CUDA_FILL(slot, Type) base->slot = umedpt_cuda_##slot;
@@ -192,6 +234,7 @@ umedpt_backend_module_open (guint api_version, const UmedptBackendHost *host,
   }
   self.host = host;
   fill_table (&self);
+  choose_device ();
   if (!find_device (error) ||
       !umedpt_cuda_check (cudaGetDeviceProperties (&self.properties, 0),
           "asking the device", error) ||

@@ -100,6 +100,11 @@ train_load_config (const char *path, char *const *changes, GError **error)
 int
 train_fail (const GError *error)
 {
+  /* of several processes that failed together, one says so */
+  if (umedpt_trainer_get_rank () != 0)
+    return g_error_matches (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED)
+        ? PROGRAM_INTERRUPTED
+        : PROGRAM_FAILED;
   if (g_error_matches (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED))
     return program_complain (PROGRAM_INTERRUPTED, "%s", error->message);
   /* the usage hint would not help: the message says what is allowed */

@@ -17,6 +17,7 @@ typedef struct
   UmedptTrainer *trainer;
   const TrainShow *show;
   const char *folder;
+  gboolean first; /* of several processes: the one that speaks */
   gboolean terminal;
   gint64 last_line; /* µs */
   UmedptEventWriter *events; /* (nullable) */
@@ -119,7 +120,7 @@ on_event (const char *type, const char *json, gpointer data)
   View *view = data;
   g_autoptr (GError) error = NULL;
 
-  if (view->show->json_lines) {
+  if (view->first && view->show->json_lines) {
     g_print ("%s\n", json);
     fflush (stdout);
   }
@@ -131,7 +132,7 @@ on_event (const char *type, const char *json, gpointer data)
   if (g_str_equal (type, "validation")) {
     if (view->pictures)
       train_pictures_restart (view->pictures);
-    if (!view->show->quiet && !view->show->json_lines)
+    if (view->first && !view->show->quiet && !view->show->json_lines)
       tell_validation (view);
   }
 }
@@ -159,8 +160,9 @@ view_open (View *view)
 {
   g_autoptr (GError) error = NULL;
 
-  view->events = umedpt_event_writer_new (view->folder, &error);
-  if (!view->events)
+  if (view->first)
+    view->events = umedpt_event_writer_new (view->folder, &error);
+  if (error)
     program_complain (PROGRAM_FAILED, "no TensorBoard events: %s",
         error->message);
   if (view->show->pictures > 0)
@@ -179,8 +181,9 @@ view_close (View *view)
 int
 train_go (UmedptTrainer *trainer, const char *folder, const TrainShow *show)
 {
-  View view = { trainer, show, folder,
-    !show->quiet && !show->json_lines && isatty (STDERR_FILENO) };
+  const gboolean first = umedpt_trainer_get_rank () == 0;
+  View view = { trainer, show, folder, first,
+    first && !show->quiet && !show->json_lines && isatty (STDERR_FILENO) };
   const UmedptTrainObserver observer = { on_event, on_progress, on_prediction,
     &view, show->pictures > 0 ? (guint) show->pictures : 0 };
   g_autoptr (GError) error = NULL;
@@ -193,10 +196,11 @@ train_go (UmedptTrainer *trainer, const char *folder, const TrainShow *show)
   ok = umedpt_trainer_run (trainer, train_get_cancellable (), &error);
   view_close (&view);
   umedpt_trainer_set_observer (trainer, NULL);
-  write_report (folder);
+  if (first)
+    write_report (folder);
   if (!ok)
     return train_fail (error);
-  if (!show->quiet && !show->json_lines)
+  if (first && !show->quiet && !show->json_lines)
     g_print ("%s/model.safetensors\n", folder);
   return program_end ();
 }

@@ -38,7 +38,9 @@
 
 G_BEGIN_DECLS
 
-#define UMEDPT_BACKEND_API_VERSION 3
+#define UMEDPT_BACKEND_API_VERSION 4
+/* Bytes of what a group of devices is joined by. */
+#define UMEDPT_RANKS_ID_SIZE 128
 
 typedef struct _UmedptBackend UmedptBackend;
 
@@ -634,6 +636,16 @@ struct _UmedptBackend
       guint n, gboolean bf16, GError **error);
   gboolean (*square_sum_many) (UmedptBackend *backend, UmedptTensor *const *src,
       guint n, double *results, GError **error);
+
+  /* (nullable, all three or none) Sums over several processes, each with a
+   * device of its own (train/ranks.h). One process makes an id, all join with
+   * it; a sum is then queued by all, in place, of f32 tensors. */
+  gboolean (*ranks_id) (UmedptBackend *backend, guint8 id[UMEDPT_RANKS_ID_SIZE],
+      GError **error);
+  gboolean (*ranks_join) (UmedptBackend *backend, guint rank, guint size,
+      const guint8 id[UMEDPT_RANKS_ID_SIZE], GError **error);
+  gboolean (*ranks_sum) (UmedptBackend *backend, UmedptTensor *const *tensors,
+      guint n, GError **error);
 
 #define UMEDPT_OP_SLOT(slot, Type) \
   gboolean (*slot) (UmedptBackend * backend, const Umedpt##Type##Args *args, \

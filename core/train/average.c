@@ -231,3 +231,19 @@ umedpt_average_load (UmedptAverage *self, UmedptSafetensors *file,
   self->n_updates = n_updates;
   return TRUE;
 }
+
+gboolean
+umedpt_average_share (UmedptAverage *self, UmedptRanks *ranks,
+    const char *prefix, guint root, GError **error)
+{
+  for (guint i = 0; i < self->values->len; i++) {
+    const char *name = umedpt_parameters_get_name (self->parameters,
+        g_array_index (self->indices, guint, i));
+
+    if (g_str_has_prefix (name, prefix) &&
+        !umedpt_ranks_broadcast_tensor (ranks, self->values->pdata[i], root,
+            error))
+      return FALSE;
+  }
+  return TRUE;
+}

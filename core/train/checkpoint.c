@@ -255,8 +255,8 @@ exchange (const char *fresh, const char *path, const char *old, GError **error)
       fail_errno ("rename", path, error);
 }
 
-gboolean
-umedpt_checkpoint_save (UmedptTrainer *self, const char *name, GError **error)
+static gboolean
+save (UmedptTrainer *self, const char *name, GError **error)
 {
   g_autofree char *path = g_build_filename (self->folder, name, NULL);
   g_autofree char *fresh = g_strdup_printf ("%s/.%s.new", self->folder, name);
@@ -275,6 +275,16 @@ umedpt_checkpoint_save (UmedptTrainer *self, const char *name, GError **error)
   sync_folder (self->folder);
   put_away (self, old, latest);
   return umedpt_trainer_log_checkpoint (self, name, error);
+}
+
+/* One rank writes, with what the others own. */
+gboolean
+umedpt_checkpoint_save (UmedptTrainer *self, const char *name, GError **error)
+{
+  gboolean ok = umedpt_trainer_share_heads (self, error) &&
+      (!self->log || save (self, name, error));
+
+  return umedpt_ranks_agree (self->ranks, ok, error);
 }
 
 static gboolean

@@ -22,6 +22,11 @@ static gboolean
 finish (UmedptTrainer *self, const char *type, GString *json, GError **error)
 {
   g_string_append_c (json, '}');
+  if (!self->log) { /* another rank writes; but pictures begin anew here, too */
+    if (self->observer.event)
+      self->observer.event (type, json->str, self->observer.data);
+    return TRUE;
+  }
   return umedpt_train_log_add (self->log, type, json->str, &self->observer,
       error);
 }
@@ -103,6 +108,8 @@ umedpt_trainer_log_start (UmedptTrainer *self, GError **error)
   umedpt_log_count (json, "n_parameters",
       umedpt_model_get_n_parameters (self->model));
   umedpt_log_count (json, "n_rounds", self->n_rounds);
+  if (self->ranks)
+    umedpt_log_count (json, "processes", umedpt_ranks_get_size (self->ranks));
   umedpt_log_key (json, "resumed_from");
   if (self->resumed_from < 0)
     g_string_append (json, "null");
@@ -175,12 +182,13 @@ umedpt_trainer_log_validation (UmedptTrainer *self,
   umedpt_log_key (json, "tasks");
   g_string_append_c (json, '{');
   for (guint i = 0; i < self->n_tasks; i++) {
-    g_autofree char *text = NULL;
+    g_autofree char *text = g_strdup (validations[i].json);
 
-    if (!validations[i].metrics)
+    if (!text && !validations[i].metrics)
       continue;
-    text =
-        umedpt_validation_to_json (&validations[i], self->tasks[i].description);
+    if (!text)
+      text = umedpt_validation_to_json (&validations[i],
+          self->tasks[i].description);
     umedpt_log_key (json, self->tasks[i].config->name);
     g_string_append (json, text);
   }

@@ -391,3 +391,95 @@ umedpt_optimizer_load (UmedptOptimizer *self, UmedptSafetensors *file,
   self->slots = g_steal_pointer (&slots);
   return TRUE;
 }
+
+/* Which of the slots have a gradient on any rank, [slots->len]. */
+static gboolean
+find_used (UmedptOptimizer *self, UmedptRanks *ranks, guint8 *used,
+    GError **error)
+{
+  const guint n = self->slots->len, size = umedpt_ranks_get_size (ranks);
+  g_autofree guint8 *mine = g_new0 (guint8, n + 1);
+  g_autofree guint8 *all = g_new0 (guint8, (gsize) n * size + 1);
+
+  for (guint i = 0; i < n; i++)
+    mine[i] =
+        slot_tensor (self, &g_array_index (self->slots, Slot, i))->grad != NULL;
+  if (!umedpt_ranks_gather (ranks, mine, all, n, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    for (guint r = 0; r < size; r++)
+      used[i] |= all[(gsize) r * n + i];
+  return TRUE;
+}
+
+/* What this rank's tasks did not use is zero here. */
+static gboolean
+make_gradients (UmedptOptimizer *self, const guint8 *used, GError **error)
+{
+  for (guint i = 0; i < self->slots->len; i++) {
+    UmedptTensor *tensor =
+        slot_tensor (self, &g_array_index (self->slots, Slot, i));
+
+    if (!used[i] || tensor->grad)
+      continue;
+    tensor->grad = umedpt_tensor_new_zeros_in (tensor->memory, UMEDPT_DTYPE_F32,
+        tensor->n_dims, tensor->shape, error);
+    if (!tensor->grad)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+umedpt_optimizer_sum (UmedptOptimizer *self, UmedptContext *context,
+    UmedptRanks *ranks, GError **error)
+{
+  g_autofree guint8 *used = g_new0 (guint8, self->slots->len + 1);
+  g_autoptr (GPtrArray) grads = NULL;
+  gboolean ok;
+
+  if (!ranks)
+    return TRUE;
+  if (!find_used (self, ranks, used, error))
+    return FALSE;
+  ok = make_gradients (self, used, error);
+  if (!umedpt_ranks_agree (ranks, ok, error))
+    return FALSE;
+  grads = list_gradients (self);
+  return umedpt_ranks_sum (ranks, context, (UmedptTensor *const *) grads->pdata,
+      grads->len, error);
+}
+
+/* A rank that has no memory takes part no further; the messages of the others
+ * end with it. */
+static gboolean
+share_slot (UmedptOptimizer *self, Slot *slot, UmedptRanks *ranks, guint root,
+    GError **error)
+{
+  UmedptTensor *tensor = slot_tensor (self, slot);
+
+  if (!umedpt_ranks_broadcast (ranks, &slot->step, sizeof slot->step, root,
+          error) ||
+      !umedpt_ranks_broadcast_tensor (ranks, tensor, root, error))
+    return FALSE;
+  for (guint m = 0; slot->step && m < self->n_moments; m++) {
+    if (!slot->moments[m])
+      slot->moments[m] = umedpt_tensor_new_zeros_in (tensor->memory,
+          UMEDPT_DTYPE_F32, tensor->n_dims, tensor->shape, error);
+    if (!slot->moments[m] ||
+        !umedpt_ranks_broadcast_tensor (ranks, slot->moments[m], root, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+umedpt_optimizer_share (UmedptOptimizer *self, UmedptRanks *ranks, guint root,
+    GError **error)
+{
+  for (guint i = 0; i < self->slots->len; i++)
+    if (!share_slot (self, &g_array_index (self->slots, Slot, i), ranks, root,
+            error))
+      return FALSE;
+  return TRUE;
+}

@@ -8,6 +8,7 @@
 
 #include "nn/parameters.h"
 #include "autograd/ops.h"
+#include "train/ranks.h"
 #include "train/settings.h"
 
 G_BEGIN_DECLS
@@ -32,6 +33,14 @@ gboolean umedpt_optimizer_store (UmedptOptimizer *self,
     UmedptSafetensorsWriter *writer, const char *prefix, GError **error);
 gboolean umedpt_optimizer_load (UmedptOptimizer *self, UmedptSafetensors *file,
     const char *prefix, GError **error);
+
+/* Adds the gradients over all ranks; a parameter that any rank used has one
+ * afterwards on all. */
+gboolean umedpt_optimizer_sum (UmedptOptimizer *self, UmedptContext *context,
+    UmedptRanks *ranks, GError **error);
+/* Parameters and state become those of rank @root. */
+gboolean umedpt_optimizer_share (UmedptOptimizer *self, UmedptRanks *ranks,
+    guint root, GError **error);
 
 /* Its state is plain data: store and restore it by value. */
 typedef struct
@@ -58,6 +67,9 @@ gboolean umedpt_average_update (UmedptAverage *self, UmedptContext *context,
     GError **error);
 /* Exchanges parameters and average; twice restores. */
 void umedpt_average_swap (UmedptAverage *self);
+/* The averages of parameters with @prefix become those of rank @root. */
+gboolean umedpt_average_share (UmedptAverage *self, UmedptRanks *ranks,
+    const char *prefix, guint root, GError **error);
 gboolean umedpt_average_store (UmedptAverage *self,
     UmedptSafetensorsWriter *writer, const char *prefix, GError **error);
 gboolean umedpt_average_load (UmedptAverage *self, UmedptSafetensors *file,

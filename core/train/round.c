@@ -258,14 +258,12 @@ begin_last (UmedptTrainer *self)
   self->last = (UmedptRound){ .losses = losses, .passes = passes };
 }
 
-gboolean
-umedpt_trainer_round (UmedptTrainer *self, GError **error)
+/* This rank's part of a round. */
+static gboolean
+run_passes (UmedptTrainer *self, double factor, GError **error)
 {
-  const gint64 start = g_get_monotonic_time ();
   guint64 length = umedpt_sampler_plan_get_length (self->plan);
   guint n = umedpt_trainer_get_round_tasks (self);
-  double factor = umedpt_schedule_factor (&self->config->schedule,
-      &self->state.schedule, self->state.round, (guint) self->state.epoch);
 
   begin_last (self);
   if (!umedpt_model_begin_round (self->model, self->context, error))
@@ -274,12 +272,28 @@ umedpt_trainer_round (UmedptTrainer *self, GError **error)
     guint task = umedpt_sampler_plan_get (self->plan, self->state.epoch,
         self->state.pass);
 
-    if (!run_pass (self, task, factor, error))
+    if (umedpt_trainer_owns (self, task) &&
+        !run_pass (self, task, factor, error))
       return FALSE;
     self->state.pass++;
   }
-  if (!umedpt_model_end_round (self->model, self->context, error) ||
-      !step_shared (self, factor, error))
+  return umedpt_model_end_round (self->model, self->context, error);
+}
+
+gboolean
+umedpt_trainer_round (UmedptTrainer *self, GError **error)
+{
+  const gint64 start = g_get_monotonic_time ();
+  double factor = umedpt_schedule_factor (&self->config->schedule,
+      &self->state.schedule, self->state.round, (guint) self->state.epoch);
+  gboolean ok = run_passes (self, factor, error);
+
+  if (!umedpt_ranks_agree (self->ranks, ok, error))
+    return FALSE;
+  ok = umedpt_optimizer_sum (self->shared, self->context, self->ranks, error) &&
+      step_shared (self, factor, error);
+  if (!umedpt_ranks_agree (self->ranks, ok, error) ||
+      !umedpt_trainer_tell_round (self, error))
     return FALSE;
   self->state.round++;
   self->last.seconds =

@@ -12,6 +12,7 @@
 #include "train/loss.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
+#include "train/ranks.h"
 #include "train/sampler.h"
 
 G_BEGIN_DECLS
@@ -65,7 +66,8 @@ struct _UmedptTrainer
   char *folder, *config_hash;
   char **command; /* (nullable) */
   UmedptTrainObserver observer;
-  UmedptTrainLog *log;
+  UmedptTrainLog *log; /* NULL on ranks that do not write */
+  UmedptRanks *ranks; /* (nullable) NULL: this process is alone */
   gint64 resumed_from; /* round, -1: not resumed */
 
   UmedptContext *context;
@@ -114,6 +116,7 @@ typedef struct
 {
   UmedptMetrics *metrics;
   double loss; /* mean over images; NaN: nothing counted */
+  char *json; /* (nullable) with several ranks, on all: as for the log */
 } UmedptValidation;
 
 gboolean umedpt_validate (UmedptModel *model, guint task,
@@ -125,6 +128,18 @@ void umedpt_validation_clear (UmedptValidation *self);
 char *umedpt_validation_to_json (const UmedptValidation *self,
     const UmedptTaskDescription *task);
 void umedpt_log_labels (GString *json, const UmedptTaskDescription *task);
+
+/* round-ranks.c: several processes. With one, the telling functions do nothing
+ * and it owns all tasks. */
+gboolean umedpt_trainer_join (UmedptTrainer *self, GError **error);
+guint umedpt_trainer_get_owner (UmedptTrainer *self, guint task);
+gboolean umedpt_trainer_owns (UmedptTrainer *self, guint task);
+/* The owners' numbers to all. */
+gboolean umedpt_trainer_tell_round (UmedptTrainer *self, GError **error);
+gboolean umedpt_trainer_tell_validation (UmedptTrainer *self, guint task,
+    UmedptValidation *validation, GError **error);
+/* Heads, their optimisers and the places of the loaders to all. */
+gboolean umedpt_trainer_share_heads (UmedptTrainer *self, GError **error);
 
 /* checkpoint.c */
 gboolean umedpt_checkpoint_save (UmedptTrainer *self, const char *name,

@@ -168,13 +168,18 @@ umedpt_trainer_new (UmedptTrainConfig *config, const char *folder,
     GError **error)
 {
   g_autoptr (UmedptTrainer) self = NULL;
+  gboolean ok;
 
   g_return_val_if_fail (config != NULL && folder != NULL, NULL);
   self = make (config, folder);
-  if (!umedpt_train_config_open_data (config, error) ||
-      !umedpt_trainer_set_up (self, NULL, error) ||
-      !make_folder (self, error) || !write_config (self, error) ||
-      !open_log (self, -1, error))
+  if (!umedpt_trainer_join (self, error))
+    return NULL;
+  ok = umedpt_train_config_open_data (config, error) &&
+      umedpt_trainer_set_up (self, NULL, error) &&
+      (umedpt_ranks_get_rank (self->ranks) != 0 ||
+          (make_folder (self, error) && write_config (self, error) &&
+              open_log (self, -1, error)));
+  if (!umedpt_ranks_agree (self->ranks, ok, error))
     return NULL;
   return g_steal_pointer (&self);
 }
@@ -200,6 +205,7 @@ umedpt_trainer_resume (const char *folder, GError **error)
   g_autofree char *checkpoint = NULL;
   UmedptTrainConfig *config;
   gint64 log_size = 0;
+  gboolean ok;
 
   g_return_val_if_fail (folder != NULL, NULL);
   path = g_build_filename (folder, UMEDPT_RUN_CONFIG, NULL);
@@ -209,12 +215,16 @@ umedpt_trainer_resume (const char *folder, GError **error)
     return NULL;
   }
   self = make (config, folder);
+  if (!umedpt_trainer_join (self, error))
+    return NULL;
   checkpoint = umedpt_checkpoint_find (self->folder);
-  if (!umedpt_train_config_open_data (config, error) ||
-      !umedpt_trainer_set_up (self, checkpoint, error) ||
-      (checkpoint &&
-          !umedpt_checkpoint_load (self, checkpoint, &log_size, error)) ||
-      !open_log (self, log_size, error))
+  ok = umedpt_train_config_open_data (config, error) &&
+      umedpt_trainer_set_up (self, checkpoint, error) &&
+      (!checkpoint ||
+          umedpt_checkpoint_load (self, checkpoint, &log_size, error)) &&
+      (umedpt_ranks_get_rank (self->ranks) != 0 ||
+          open_log (self, log_size, error));
+  if (!umedpt_ranks_agree (self->ranks, ok, error))
     return NULL;
   self->resumed_from = (gint64) self->state.round;
   return g_steal_pointer (&self);
@@ -353,7 +363,7 @@ compute_score (UmedptTrainer *self, const UmedptValidation *validations)
   guint n = 0;
 
   for (guint i = 0; i < self->n_tasks; i++)
-    if (validations[i].metrics && !isnan (validations[i].loss)) {
+    if (self->tasks[i].val->len && !isnan (validations[i].loss)) {
       sum += validations[i].loss;
       n++;
     }
@@ -374,7 +384,7 @@ validate_tasks (UmedptTrainer *self, UmedptValidation *validations,
   for (guint i = 0; i < self->n_tasks && ok; i++) {
     UmedptRunTask *task = &self->tasks[i];
 
-    if (task->val->len)
+    if (task->val->len && umedpt_trainer_owns (self, i))
       ok = umedpt_validate (self->model, task->index, self->context,
           task->config, task->val, &self->observer, cancellable,
           &validations[i], error);
@@ -383,6 +393,10 @@ validate_tasks (UmedptTrainer *self, UmedptValidation *validations,
     umedpt_average_swap (self->average);
     umedpt_parameters_changed (umedpt_model_get_parameters (self->model));
   }
+  ok = umedpt_ranks_agree (self->ranks, ok, error);
+  for (guint i = 0; i < self->n_tasks && ok; i++)
+    if (self->tasks[i].val->len)
+      ok = umedpt_trainer_tell_validation (self, i, &validations[i], error);
   self->validation_seconds =
       (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
   return ok;
@@ -423,8 +437,9 @@ validate (UmedptTrainer *self, gboolean *best, GCancellable *cancellable,
     self->score = score;
     self->best = *best;
     for (guint i = 0; i < self->n_tasks; i++)
-      self->val_losses[i] = validations[i].metrics ? validations[i].loss : NAN;
+      self->val_losses[i] = self->tasks[i].val->len ? validations[i].loss : NAN;
     ok = umedpt_trainer_log_validation (self, validations, score, *best, error);
+    ok = umedpt_ranks_agree (self->ranks, ok, error);
   }
   for (guint i = 0; i < self->n_tasks; i++)
     umedpt_validation_clear (&validations[i]);
@@ -490,7 +505,8 @@ train_round (UmedptTrainer *self, GError **error)
   if (!umedpt_trainer_round (self, error))
     return FALSE;
   take_round (self);
-  if (!umedpt_trainer_log_round (self, error))
+  if (!umedpt_ranks_agree (self->ranks, umedpt_trainer_log_round (self, error),
+          error))
     return FALSE;
   tell_progress (self);
   if (self->config->save_every &&
@@ -531,7 +547,9 @@ train (UmedptTrainer *self, GCancellable *cancellable, GError **error)
       return FALSE;
     }
     g_clear_error (&problem);
-    if (g_cancellable_is_cancelled (cancellable) && !is_finished (self))
+    if (umedpt_ranks_any (self->ranks,
+            g_cancellable_is_cancelled (cancellable)) &&
+        !is_finished (self))
       return stop_cancelled (self, error);
   }
   return TRUE;
@@ -588,9 +606,12 @@ umedpt_trainer_run (UmedptTrainer *self, GCancellable *cancellable,
   GError *problem = NULL;
 
   g_return_val_if_fail (UMEDPT_IS_TRAINER (self), FALSE);
-  if (!umedpt_trainer_log_start (self, error))
+  if (!umedpt_ranks_agree (self->ranks, umedpt_trainer_log_start (self, error),
+          error))
     return FALSE;
-  if (!train (self, cancellable, &problem) || !write_result (self, &problem)) {
+  if (!train (self, cancellable, &problem) ||
+      !umedpt_ranks_agree (self->ranks,
+          !self->log || write_result (self, &problem), &problem)) {
     log_failure (self, problem);
     g_propagate_error (error, problem);
     return FALSE;

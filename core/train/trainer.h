@@ -17,7 +17,8 @@
  * Lines of log.jsonl, one JSON object each, by "type":
  *   start       version, time, command, config, seed, device, hardware (what
  *               the device is, in words), precision, threads, arch,
- *               n_parameters, n_rounds, resumed_from (round or null), tasks:
+ *               n_parameters, n_rounds, processes (if several), resumed_from (round or
+ *               null), tasks:
  *               [{name, kind, labels, n_train, n_val, batch}]
  *   round       round, epoch, losses {task: total}, parts {task: {part: x}},
  *               lr, grad_norm, images_per_second, seconds, loader_wait (s),
@@ -91,6 +92,9 @@ void umedpt_trainer_set_command (UmedptTrainer *self,
 UMEDPT_API
 gboolean umedpt_trainer_run (UmedptTrainer *self, GCancellable *cancellable,
     GError **error);
+/* Which of the processes of a launcher this is; 0: the one that speaks. */
+UMEDPT_API
+guint umedpt_trainer_get_rank (void);
 UMEDPT_API
 UmedptModel *umedpt_trainer_get_model (UmedptTrainer *self);
 

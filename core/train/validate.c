@@ -19,6 +19,7 @@ void
 umedpt_validation_clear (UmedptValidation *self)
 {
   g_clear_pointer (&self->metrics, umedpt_metrics_free);
+  g_clear_pointer (&self->json, g_free);
 }
 
 char *
