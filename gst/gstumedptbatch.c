@@ -35,14 +35,34 @@ pixels_of (GstVideoFormat format)
   }
 }
 
+/* After a flush a frame may come before the segment that it belongs to; it has
+ * no place in time then. */
+static guint64
+running_time (GstUmedptBase *self, GstClockTime pts)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+
+  return segment->format == GST_FORMAT_TIME
+      ? gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts)
+      : GST_CLOCK_TIME_NONE;
+}
+
+static guint64
+stream_time (GstUmedptBase *self, GstClockTime pts)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+
+  return segment->format == GST_FORMAT_TIME
+      ? gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts)
+      : GST_CLOCK_TIME_NONE;
+}
+
 /* --- late frames -------------------------------------------------------- */
 
 static gboolean
 is_late (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer)
 {
-  GstClockTime running =
-      gst_segment_to_running_time (&GST_BASE_TRANSFORM (self)->segment,
-          GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  GstClockTime running = running_time (self, GST_BUFFER_PTS (buffer));
   gboolean late = FALSE;
 
   GST_OBJECT_LOCK (self);
@@ -56,10 +76,9 @@ is_late (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer)
 static void
 post_qos (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer)
 {
-  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
   GstClockTime pts = GST_BUFFER_PTS (buffer);
-  guint64 running = gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts);
-  guint64 stream = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts);
+  guint64 running = running_time (self, pts);
+  guint64 stream = stream_time (self, pts);
   GstMessage *message = NULL;
 
   GST_OBJECT_LOCK (self);
@@ -152,13 +171,10 @@ post_result (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint i,
     GstBuffer *buffer)
 {
   GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
-  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
   GstClockTime pts = GST_BUFFER_PTS (buffer);
   GstStructure *s = gst_structure_new (klass->tensor, "timestamp",
-      G_TYPE_UINT64, pts, "stream-time", G_TYPE_UINT64,
-      gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts),
-      "running-time", G_TYPE_UINT64,
-      gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts), "duration",
+      G_TYPE_UINT64, pts, "stream-time", G_TYPE_UINT64, stream_time (self, pts),
+      "running-time", G_TYPE_UINT64, running_time (self, pts), "duration",
       G_TYPE_UINT64, GST_BUFFER_DURATION (buffer), NULL);
 
   if (klass->describe)
@@ -322,8 +338,7 @@ note_frame_out (GstUmedptBase *self, GstUmedptBasePrivate *priv,
 
   if (GST_CLOCK_TIME_IS_VALID (end) && GST_BUFFER_DURATION_IS_VALID (buffer))
     end += GST_BUFFER_DURATION (buffer);
-  position = gst_segment_to_stream_time (&GST_BASE_TRANSFORM (self)->segment,
-      GST_FORMAT_TIME, end);
+  position = stream_time (self, end);
   GST_OBJECT_LOCK (self);
   priv->stats.frames_out++;
   if (GST_CLOCK_TIME_IS_VALID (position))

@@ -392,9 +392,8 @@ test_feed (void)
 
     g_assert_nonnull (buffer);
     memcpy (buffer, values->data, size);
-    if (i >= 2) { /* nothing that is queued may use the tensor */
-      g_autoptr (UmedptTensor) wait = copy_here (found[i - 2]);
-    }
+    if (i >= 2) /* nothing that is queued may use the tensor */
+      umedpt_tensor_unref (copy_here (found[i - 2]));
     umedpt_tensor_drop_attachments (sources[i % 2]);
     g_assert_true (cuda->feed_end (cuda, sources[i % 2]->data, size, NULL));
     run.src = sources[i % 2];
