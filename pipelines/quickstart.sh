@@ -76,8 +76,12 @@ mkdir -p "$build" "$output"
 build=$(cd "$build" && pwd)
 output=$(cd "$output" && pwd)
 log=$build/quickstart.log
+# GPU kernels take minutes to compile; not where no driver would run them.
+cuda=disabled
+[ ! -e /proc/driver/nvidia ] || cuda=auto
 if [ ! -f "$build/build.ninja" ]; then
   meson setup "$build" "$top" --buildtype=release -Dtests=disabled \
+    "-Dcuda=$cuda" \
     >"$log" 2>&1 ||
     { tail -n 20 "$log" >&2; fail "the build cannot be set up; see $log"; }
 fi
