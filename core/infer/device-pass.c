@@ -43,7 +43,7 @@ typedef struct
 /* A batch on its way. */
 typedef struct
 {
-  UmedptTensor *feed; /* u8 [MAX_BATCH, H, W, 3]: its images */
+  UmedptTensor *feed; /* u8 [n or more, H, W, 3]: its images */
   UmedptTensor *output; /* f32 [n, D] */
   guint n;
 } Batch;
