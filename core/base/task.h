@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The words that data sets, network and training share: what kinds of tasks
- * there are, and a box.
+ * there are, a box, and which boxes of a detector count.
  */
 #pragma once
 
@@ -31,5 +31,19 @@ typedef struct
   gint label; /* 0 … K-1; UMEDPT_IGNORE_LABEL: a region that does not count */
   gfloat score; /* 0 … 1; of annotations 1 */
 } UmedptBox;
+
+/* Which boxes of a detector count. */
+typedef struct
+{
+  double score_threshold; /* of the class score, before centerness: 0.05 */
+  double iou_threshold; /* class-wise non-maximum suppression: 0.5 */
+  guint per_level; /* candidates kept per level: 1000 */
+  guint max_boxes; /* 100 */
+} UmedptDetectionSettings;
+
+#define UMEDPT_DETECTION_DEFAULTS \
+  { \
+    0.05, 0.5, 1000, 100 \
+  }
 
 G_END_DECLS

@@ -6,7 +6,8 @@
  * pixel centres at halves where it grows, a copy where it stays. The vertical
  * pass comes first and works on whole rows of bytes in whatever order their
  * channels are; the horizontal pass then picks red, green and blue. Sums are
- * float, rounded once at the end.
+ * float; for a device they are rounded to bytes once at the end, elsewhere they
+ * stay as they are, which is what training sees.
  */
 #include "infer/preprocess.h"
 
@@ -108,10 +109,11 @@ accumulate (float *restrict row, const guint8 *restrict src, gsize n,
     row[i] += weight * src[i];
 }
 
-/* Output pixels [size, 3] of the weighted sums [width * bytes] of rows. */
+/* Output pixels [size, 3], in 0 … 255, of the weighted sums [width * bytes] of
+ * rows. */
 static void
 resample_row (const Axis *axis, const float *row, UmedptPixels pixels,
-    guint8 *dst)
+    float *dst)
 {
   const gint bytes = formats[pixels].bytes;
 
@@ -123,16 +125,34 @@ resample_row (const Axis *axis, const float *row, UmedptPixels pixels,
       float sum = 0;
       for (gint k = 0; k < axis->counts[x]; k++)
         sum += weights[k] * src[k * bytes];
-      dst[3 * x + c] = (guint8) CLAMP (sum + 0.5f, 0.0f, 255.0f);
+      dst[3 * x + c] = sum;
     }
   }
 }
 
 static void
-resize (const UmedptImage *image, gint width, gint height, guint8 *out)
+store_bytes (const float *row, gsize n, guint8 *out)
+{
+  for (gsize i = 0; i < n; i++)
+    out[i] = (guint8) CLAMP (row[i] + 0.5f, 0.0f, 255.0f);
+}
+
+static void
+store_floats (const float *row, gsize n, float *out)
+{
+  for (gsize i = 0; i < n; i++)
+    out[i] = row[i] / 255;
+}
+
+/* To u8 at @bytes, or to f32 in 0 … 1 at @floats. */
+static void
+resize (const UmedptImage *image, gint width, gint height, guint8 *bytes,
+    float *floats)
 {
   const gsize n = (gsize) image->width * (gsize) formats[image->pixels].bytes;
+  const gsize n_out = (gsize) width * 3;
   g_autofree float *row = g_new (float, n);
+  g_autofree float *out = g_new (float, n_out);
   g_auto (Axis) vertical = { 0 };
   g_auto (Axis) horizontal = { 0 };
 
@@ -144,7 +164,11 @@ resize (const UmedptImage *image, gint width, gint height, guint8 *out)
       accumulate (row,
           image->data + (gsize) (vertical.starts[y] + k) * image->stride, n,
           vertical.weights[(gsize) y * vertical.max_count + k]);
-    resample_row (&horizontal, row, image->pixels, out + (gsize) y * width * 3);
+    resample_row (&horizontal, row, image->pixels, out);
+    if (bytes)
+      store_bytes (out, n_out, bytes + y * n_out);
+    else
+      store_floats (out, n_out, floats + y * n_out);
   }
 }
 
@@ -211,21 +235,27 @@ umedpt_preprocess_into (const UmedptImage *image, gint width, gint height,
   if (image->width == width && image->height == height)
     copy (image, out);
   else
-    resize (image, width, height, out);
+    resize (image, width, height, out, NULL);
   return TRUE;
 }
 
-/* u8 [1, height, width, 3], RGB. */
+/* [1, height, width, 3], RGB: u8 if the image has that size, else f32 in
+ * 0 … 1. */
 UmedptTensor *
 umedpt_preprocess_image (const UmedptImage *image, gint width, gint height,
     GError **error)
 {
   const gint64 shape[] = { 1, height, width, 3 };
+  const gboolean same = image->width == width && image->height == height;
   g_autoptr (UmedptTensor) out =
-      umedpt_tensor_new (UMEDPT_DTYPE_U8, 4, shape, error);
+      umedpt_tensor_new (same ? UMEDPT_DTYPE_U8 : UMEDPT_DTYPE_F32, 4, shape,
+          error);
 
-  if (!out ||
-      !umedpt_preprocess_into (image, width, height, UMEDPT_U8 (out), error))
+  if (!out || !umedpt_preprocess_check (image, error))
     return NULL;
+  if (same)
+    copy (image, UMEDPT_U8 (out));
+  else
+    resize (image, width, height, NULL, UMEDPT_F32 (out));
   return g_steal_pointer (&out);
 }

@@ -24,9 +24,8 @@
 #include "infer/cache.h"
 #include "infer/device-pass.h"
 #include "infer/preprocess.h"
+#include "infer/session-private.h"
 #include "net/model-private.h"
-
-#define MAX_SIDE 8192 /* pixels per side of a model's input */
 
 struct _UmedptSession
 {
@@ -39,6 +38,7 @@ struct _UmedptSession
   guint size; /* of an embedding */
   GMutex queue; /* held while an image is computed */
   UmedptDevicePass *device_pass; /* NULL: the backend works on host memory */
+  gsize n_encoded; /* atomic */
 };
 
 G_DEFINE_FINAL_TYPE (UmedptSession, umedpt_session, G_TYPE_OBJECT)
@@ -116,7 +116,7 @@ resolve_precision (UmedptPrecision precision, const UmedptBackend *backend)
       : UMEDPT_PRECISION_F32;
 }
 
-/* image: u8 [1, H, W, 3] -> f32 [D] at @embedding. */
+/* image: u8 or f32 [1, H, W, 3] -> f32 [D] at @embedding. */
 static gboolean
 run (UmedptSession *self, UmedptTensor *image, gfloat *embedding,
     GError **error)
@@ -225,12 +225,14 @@ check_precision (UmedptPrecision precision, const UmedptBackend *backend,
 static gboolean
 check_input_size (UmedptSession *self, GError **error)
 {
-  if (self->width >= UMEDPT_SWIN_MIN_SIZE && self->width <= MAX_SIDE &&
-      self->height >= UMEDPT_SWIN_MIN_SIZE && self->height <= MAX_SIDE)
+  if (self->width >= UMEDPT_SWIN_MIN_SIZE &&
+      self->width <= UMEDPT_SESSION_MAX_SIDE &&
+      self->height >= UMEDPT_SWIN_MIN_SIZE &&
+      self->height <= UMEDPT_SESSION_MAX_SIDE)
     return TRUE;
   g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
       "The model states an input of %dx%d pixels; sides must be %d to %d.",
-      self->width, self->height, UMEDPT_SWIN_MIN_SIZE, MAX_SIDE);
+      self->width, self->height, UMEDPT_SWIN_MIN_SIZE, UMEDPT_SESSION_MAX_SIDE);
   return FALSE;
 }
 
@@ -401,6 +403,52 @@ umedpt_session_get_embedding_size (UmedptSession *self)
 }
 
 /**
+ * umedpt_session_get_n_encoded:
+ * @self: a session
+ *
+ * Returns: how many images went through the encoder since the session was
+ *   opened, for all its users
+ *
+ * Since: 0.1
+ */
+guint64
+umedpt_session_get_n_encoded (UmedptSession *self)
+{
+  g_return_val_if_fail (UMEDPT_IS_SESSION (self), 0);
+  return GPOINTER_TO_SIZE (g_atomic_pointer_get (&self->n_encoded));
+}
+
+UmedptContext *
+umedpt_session_get_context (UmedptSession *self)
+{
+  return self->context;
+}
+
+void
+umedpt_session_lock (UmedptSession *self)
+{
+  g_mutex_lock (&self->queue);
+}
+
+void
+umedpt_session_unlock (UmedptSession *self)
+{
+  g_mutex_unlock (&self->queue);
+}
+
+gboolean
+umedpt_session_has_device (UmedptSession *self)
+{
+  return self->device_pass != NULL;
+}
+
+void
+umedpt_session_count (UmedptSession *self, guint n_images)
+{
+  g_atomic_pointer_add (&self->n_encoded, n_images);
+}
+
+/**
  * umedpt_session_embed:
  * @self: a session
  * @images: (array length=n_images): images of any size
@@ -429,5 +477,8 @@ umedpt_session_embed (UmedptSession *self, const UmedptImage *images,
   g_return_val_if_fail (UMEDPT_IS_SESSION (self), FALSE);
   g_return_val_if_fail (n_images == 0 || (images && embeddings), FALSE);
 
-  return embed (self, images, n_images, embeddings, cancellable, error);
+  if (!embed (self, images, n_images, embeddings, cancellable, error))
+    return FALSE;
+  umedpt_session_count (self, n_images);
+  return TRUE;
 }

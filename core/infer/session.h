@@ -60,6 +60,9 @@ UMEDPT_API
 UmedptPrecision umedpt_session_get_precision (UmedptSession *self);
 UMEDPT_API
 guint umedpt_session_get_embedding_size (UmedptSession *self);
+/* Images that went through the encoder since the session was opened. */
+UMEDPT_API
+guint64 umedpt_session_get_n_encoded (UmedptSession *self);
 /* Images of another size than the model's input are resized to it (area
  * filter when shrinking, bilinear when enlarging). @embeddings: f32 [n, D]. */
 UMEDPT_API

@@ -63,6 +63,33 @@ umedpt_decode_values (const UmedptTaskOutput *output,
         : logits[i];
 }
 
+static gboolean
+is_multilabel (const UmedptTaskDescription *task, gint64 k)
+{
+  return task->kind == UMEDPT_TASK_MULTILABEL_SEGMENTATION || k == 1;
+}
+
+void
+umedpt_decode_probabilities (const UmedptTaskOutput *output,
+    const UmedptTaskDescription *task, gint64 index, gfloat *values)
+{
+  const UmedptTensor *tensor = output->outputs[0];
+  const gint64 k = tensor->shape[3];
+  const gint64 pixels = tensor->shape[1] * tensor->shape[2];
+  const float *logits = UMEDPT_F32 (tensor) + index * pixels * k;
+
+  g_return_if_fail (tensor->n_dims == 4);
+  g_return_if_fail (index >= 0 && index < tensor->shape[0]);
+
+  if (is_multilabel (task, k)) {
+    for (gint64 i = 0; i < pixels * k; i++)
+      values[i] = (gfloat) sigmoid (logits[i]);
+    return;
+  }
+  for (gint64 i = 0; i < pixels; i++)
+    softmax (logits + i * k, k, values + i * k);
+}
+
 /* The mask's value of a pixel, k of them if @multilabel. */
 static void
 decide (const float *logits, gint64 k, gboolean multilabel, double threshold,
@@ -95,8 +122,7 @@ umedpt_decode_mask (const UmedptTaskOutput *output,
   const UmedptTensor *tensor = output->outputs[0];
   const gint64 rows = tensor->shape[1], columns = tensor->shape[2];
   const gint64 k = tensor->shape[3];
-  const gboolean multilabel =
-      task->kind == UMEDPT_TASK_MULTILABEL_SEGMENTATION || k == 1;
+  const gboolean multilabel = is_multilabel (task, k);
   const gint64 planes = multilabel ? k : 1;
   g_autofree guint8 *small = g_malloc_n ((gsize) (rows * columns), planes);
   const float *logits;

@@ -16,6 +16,11 @@ G_BEGIN_DECLS
 void umedpt_decode_values (const UmedptTaskOutput *output,
     const UmedptTaskDescription *task, gint64 index, gfloat *values);
 
+/* Softmax or sigmoid of the dense logits of image @index, at their own size:
+ * f32 [rows, columns, K], and the mask that these decide, as below. */
+void umedpt_decode_probabilities (const UmedptTaskOutput *output,
+    const UmedptTaskDescription *task, gint64 index, gfloat *values);
+
 /* The mask of image @index, @width x @height u8: the class of the largest
  * probability, or UMEDPT_IGNORE_PIXEL where that is below @threshold. Logits
  * are resized to the mask by the nearest pixel. Multilabel: K planes
@@ -24,19 +29,6 @@ void umedpt_decode_values (const UmedptTaskOutput *output,
 void umedpt_decode_mask (const UmedptTaskOutput *output,
     const UmedptTaskDescription *task, gint64 index, double threshold,
     gint width, gint height, guint8 *mask);
-
-typedef struct
-{
-  double score_threshold; /* of the class score, before centerness: 0.05 */
-  double iou_threshold; /* class-wise non-maximum suppression: 0.5 */
-  guint per_level; /* candidates kept per level: 1000 */
-  guint max_boxes; /* 100 */
-} UmedptDetectionSettings;
-
-#define UMEDPT_DETECTION_DEFAULTS \
-  { \
-    0.05, 0.5, 1000, 100 \
-  }
 
 /* The boxes of image @index of network input size @width x @height, best
  * first, clipped, as UmedptBox; appended to @boxes. Order and thresholds as

@@ -71,6 +71,9 @@ gboolean umedpt_model_move (UmedptModel *self, UmedptMemory *memory,
 gboolean umedpt_model_encode_features (UmedptModel *self,
     UmedptContext *context, UmedptTensor *images, const UmedptPass *pass,
     UmedptFeatures *features, GError **error);
+/* Computes features->vector if it is not there yet. */
+gboolean umedpt_model_need_vector (UmedptModel *self, UmedptContext *context,
+    UmedptFeatures *features, GError **error);
 /* Decoder (as far as needed) and head of task number @task. @groups: for
  * grouped tasks the case of each image, i32 [N], ascending from 0, wherever
  * they lie, else NULL. */

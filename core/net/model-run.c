@@ -115,8 +115,8 @@ need_dense (UmedptModel *self, UmedptContext *context, UmedptFeatures *features,
   return features->dense != NULL;
 }
 
-static gboolean
-need_vector (UmedptModel *self, UmedptContext *context,
+gboolean
+umedpt_model_need_vector (UmedptModel *self, UmedptContext *context,
     UmedptFeatures *features, GError **error)
 {
   /* pooled last, the vector is the mean of a map that dense heads may have
@@ -170,7 +170,7 @@ run_vector_task (UmedptModel *self, UmedptContext *context,
         task->grouped ? "the" : "no");
     return FALSE;
   }
-  if (!need_vector (self, context, features, error))
+  if (!umedpt_model_need_vector (self, context, features, error))
     return FALSE;
   vector = task->grouped ? umedpt_grouper_block_forward (self->grouper, context,
                                features->vector, groups, n_groups, error)

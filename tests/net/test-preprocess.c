@@ -59,6 +59,14 @@ reference (const UmedptImage *image, gint bytes, gint offset, gint width,
     resample (rows + y * image->width, image->width, dst + y * width, width);
 }
 
+/* Value i, 0 … 255: images of the right size are bytes, others floats. */
+static double
+value_of (const UmedptTensor *tensor, gsize i)
+{
+  return tensor->dtype == UMEDPT_DTYPE_U8 ? UMEDPT_U8 (tensor)[i]
+                                          : 255.0 * UMEDPT_F32 (tensor)[i];
+}
+
 static const struct
 {
   UmedptPixels pixels;
@@ -86,6 +94,7 @@ check (guint format, gint width, gint height)
   const UmedptImage image = { data, width, height, stride,
     formats[format].pixels };
   g_autofree double *expected = g_new (double, 48 * 40);
+  g_autofree guint8 *bytes_out = g_malloc (48 * 40 * 3);
   g_autoptr (GError) error = NULL;
   g_autoptr (UmedptTensor) tensor = NULL;
   UmedptRandom random;
@@ -95,13 +104,18 @@ check (guint format, gint width, gint height)
     data[i] = (guint8) umedpt_random_next (&random);
   tensor = umedpt_preprocess_image (&image, 48, 40, &error);
   g_assert_no_error (error);
+  umedpt_preprocess_into (&image, 48, 40, bytes_out, &error);
+  g_assert_no_error (error);
   g_assert_cmpint (tensor->shape[1], ==, 40);
   g_assert_cmpint (tensor->shape[2], ==, 48);
   for (gint c = 0; c < 3; c++) {
     reference (&image, bytes, formats[format].offsets[c], 48, 40, expected);
-    for (gint i = 0; i < 48 * 40; i++)
-      g_assert_cmpfloat (fabs (UMEDPT_U8 (tensor)[3 * i + c] - expected[i]), <=,
-          0.51);
+    for (gint i = 0; i < 48 * 40; i++) {
+      const gsize at = (gsize) (3 * i + c);
+
+      g_assert_cmpfloat (fabs (value_of (tensor, at) - expected[i]), <=, 1e-3);
+      g_assert_cmpfloat (fabs (bytes_out[at] - expected[i]), <=, 0.51);
+    }
   }
 }
 
@@ -113,12 +127,13 @@ test_resize (void)
       check (f, sizes[s].width, sizes[s].height);
 }
 
-/* A constant image stays constant to the bit, white as well: weights sum
- * to 1 well enough at every ratio. */
+/* A constant image stays constant, as bytes to the bit, white as well: weights
+ * sum to 1 well enough at every ratio. */
 static void
 test_constant (void)
 {
   g_autofree guint8 *data = g_malloc (700 * 700);
+  g_autofree guint8 *bytes = g_malloc (224 * 32 * 3);
 
   for (gint value = 0; value < 256; value += 51) {
     memset (data, value, 700 * 700);
@@ -130,7 +145,11 @@ test_constant (void)
           umedpt_preprocess_image (&image, 224, 32, &error);
       g_assert_no_error (error);
       for (gsize i = 0; i < tensor->n_elements; i++)
-        g_assert_cmpint (UMEDPT_U8 (tensor)[i], ==, value);
+        g_assert_cmpfloat (fabs (value_of (tensor, i) - value), <=, 1e-3);
+      umedpt_preprocess_into (&image, 224, 32, bytes, &error);
+      g_assert_no_error (error);
+      for (gsize i = 0; i < tensor->n_elements; i++)
+        g_assert_cmpint (bytes[i], ==, value);
     }
   }
 }

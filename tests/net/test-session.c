@@ -250,7 +250,8 @@ test_embed (void)
     umedpt_tensor_unref (pyramid[i]);
 }
 
-/* Other sizes and formats of the same picture give nearly the same vector,
+/* Other sizes and formats of the same picture give nearly the same vector
+ * (bytes and floats are rounded differently on the way),
  * another picture another one; the same input gives the same bits alone, in a
  * batch, and in another session. */
 static void
@@ -276,7 +277,9 @@ test_images (void)
   umedpt_session_embed (session, images, 4, four[0], NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpmem (four[0], sizeof one, four[2], sizeof one);
-  g_assert_cmpmem (four[0], sizeof one, four[3], sizeof one);
+  g_assert_cmpfloat (formula_compare (four[3], 1, four[0], 256).norm, <,
+      umedpt_session_get_precision (session) == UMEDPT_PRECISION_F32 ? 1e-5
+                                                                     : 1e-2);
   g_assert_cmpfloat (formula_compare (four[1], 1, four[0], 256).norm, >, 0.01);
 
   g_clear_object (&session);

@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The features of a batch of images, in parts. Where images are computed one
+ * by one (host memory) a part is an image; on a device it is as many as go
+ * through together, and what a head makes of one image it makes of all of its
+ * part. Logits are kept in host memory per part and task, so a second question
+ * about them (another threshold, the next image) costs nothing but decoding.
+ */
+#include "infer/encoding.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "infer/preprocess.h"
+#include "infer/session-private.h"
+#include "net/decode.h"
+
+/* Images that a device computes together; as in device-pass.c. */
+#define MAX_PART 32
+
+typedef struct
+{
+  guint n; /* images */
+  UmedptFeatures features;
+  UmedptTaskOutput *outputs; /* per task of the model; n_outputs 0: not run */
+} Part;
+
+struct _UmedptEncoding
+{
+  gatomicrefcount references;
+  UmedptSession *session;
+  UmedptModel *model;
+  gint width, height; /* of the encoded images */
+  guint n_images;
+  guint part_size; /* images per part, but for the last one */
+  guint n_parts;
+  Part *parts;
+  gfloat *vectors; /* (nullable) f32 [n, D]: vectors only, without parts */
+  GMutex lock; /* of features and outputs */
+};
+
+G_DEFINE_BOXED_TYPE (UmedptEncoding, umedpt_encoding, umedpt_encoding_ref,
+    umedpt_encoding_unref)
+
+static guint
+n_tasks (const UmedptEncoding *self)
+{
+  return umedpt_model_get_description (self->model)->tasks->len;
+}
+
+static void
+part_clear (Part *part, guint tasks)
+{
+  umedpt_features_clear (&part->features);
+  for (guint i = 0; part->outputs && i < tasks; i++)
+    umedpt_task_output_clear (&part->outputs[i]);
+  g_free (part->outputs);
+}
+
+/**
+ * umedpt_encoding_ref:
+ * @self: an encoding
+ *
+ * Returns: (transfer full): @self
+ *
+ * Since: 0.1
+ */
+UmedptEncoding *
+umedpt_encoding_ref (UmedptEncoding *self)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+  g_atomic_ref_count_inc (&self->references);
+  return self;
+}
+
+/**
+ * umedpt_encoding_unref:
+ * @self: (nullable) (transfer full): an encoding
+ *
+ * Gives up a reference; with the last one, features and results go.
+ *
+ * Since: 0.1
+ */
+void
+umedpt_encoding_unref (UmedptEncoding *self)
+{
+  if (!self || !g_atomic_ref_count_dec (&self->references))
+    return;
+  for (guint i = 0; i < self->n_parts; i++)
+    part_clear (&self->parts[i], n_tasks (self));
+  g_free (self->parts);
+  g_free (self->vectors);
+  g_mutex_clear (&self->lock);
+  g_object_unref (self->session);
+  g_free (self);
+}
+
+static UmedptEncoding *
+encoding_new (UmedptSession *session, guint n_images, gint width, gint height)
+{
+  UmedptEncoding *self = g_new0 (UmedptEncoding, 1);
+
+  g_atomic_ref_count_init (&self->references);
+  self->session = g_object_ref (session);
+  self->model = umedpt_session_get_model (session);
+  self->n_images = n_images;
+  self->width = width;
+  self->height = height;
+  self->part_size = umedpt_session_has_device (session) ? MAX_PART : 1;
+  g_mutex_init (&self->lock);
+  return self;
+}
+
+/* --- the encoder -------------------------------------------------------- */
+
+static UmedptMemory *
+get_memory (UmedptEncoding *self)
+{
+  return umedpt_context_get_backend (umedpt_session_get_context (self->session))
+      ->memory;
+}
+
+/* u8 [n, H, W, 3] where the backend computes. */
+static UmedptTensor *
+upload (UmedptEncoding *self, const UmedptImage *images, guint n,
+    GError **error)
+{
+  const gint64 shape[] = { n, self->height, self->width, 3 };
+  const gsize size = (gsize) self->height * (gsize) self->width * 3;
+  g_autoptr (UmedptTensor) host =
+      umedpt_tensor_new (UMEDPT_DTYPE_U8, 4, shape, error);
+
+  if (!host)
+    return NULL;
+  for (guint i = 0; i < n; i++)
+    if (!umedpt_preprocess_into (&images[i], self->width, self->height,
+            UMEDPT_U8 (host) + i * size, error))
+      return NULL;
+  return umedpt_tensor_to (host, get_memory (self), error);
+}
+
+static gboolean
+encode_part (UmedptEncoding *self, Part *part, const UmedptImage *images,
+    GError **error)
+{
+  g_autoptr (UmedptTensor) tensor = umedpt_session_has_device (self->session)
+      ? upload (self, images, part->n, error)
+      : umedpt_preprocess_image (images, self->width, self->height, error);
+  gboolean ok;
+
+  if (!tensor)
+    return FALSE;
+  umedpt_session_lock (self->session);
+  ok = umedpt_model_encode_features (self->model,
+      umedpt_session_get_context (self->session), tensor, NULL, &part->features,
+      error);
+  umedpt_session_unlock (self->session);
+  if (ok)
+    umedpt_session_count (self->session, part->n);
+  return ok;
+}
+
+static gboolean
+encode_parts (UmedptEncoding *self, const UmedptImage *images,
+    GCancellable *cancellable, GError **error)
+{
+  self->n_parts = (self->n_images + self->part_size - 1) / self->part_size;
+  self->parts = g_new0 (Part, self->n_parts);
+  for (guint i = 0; i < self->n_parts; i++) {
+    const guint first = i * self->part_size;
+    Part *part = &self->parts[i];
+
+    if (g_cancellable_is_cancelled (cancellable)) {
+      g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED,
+          "Stopped on request after %u of %u images.", first, self->n_images);
+      return FALSE;
+    }
+    part->n = MIN (self->part_size, self->n_images - first);
+    part->outputs = g_new0 (UmedptTaskOutput, n_tasks (self));
+    if (!encode_part (self, part, images + first, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* The way that a session prepares most for, as it is the shortest. */
+static gboolean
+encode_vectors (UmedptEncoding *self, const UmedptImage *images,
+    GCancellable *cancellable, GError **error)
+{
+  self->vectors = g_new (gfloat,
+      (gsize) self->n_images *
+          umedpt_session_get_embedding_size (self->session));
+  return umedpt_session_embed (self->session, images, self->n_images,
+      self->vectors, cancellable, error);
+}
+
+static gboolean
+check_size (gint width, gint height, GError **error)
+{
+  if (width >= UMEDPT_SWIN_MIN_SIZE && height >= UMEDPT_SWIN_MIN_SIZE &&
+      width <= UMEDPT_SESSION_MAX_SIDE && height <= UMEDPT_SESSION_MAX_SIDE)
+    return TRUE;
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
+      "Images cannot be encoded at %dx%d pixels; sides must be %d to %d.",
+      width, height, UMEDPT_SWIN_MIN_SIZE, UMEDPT_SESSION_MAX_SIDE);
+  return FALSE;
+}
+
+/**
+ * umedpt_session_encode:
+ * @session: a session
+ * @images: (array length=n_images): images of any size
+ * @n_images: how many, at least 1
+ * @width: to which images are resized, pixels; 0: the model's input
+ * @height: as well
+ * @vectors_only: only umedpt_encoding_get_embedding() will be called, and the
+ *   size is the model's input
+ * @cancellable: (nullable): looked at now and then
+ * @error: return location for a #GError
+ *
+ * Runs the encoder, once per image. Images of another size are resized as by
+ * umedpt_session_embed(). May be called from several threads.
+ *
+ * Returns: (transfer full): the images' features, or %NULL with @error set
+ *   (%UMEDPT_ERROR_SHAPE for an image that cannot be, %UMEDPT_ERROR_SETTINGS
+ *   for a size that cannot, %UMEDPT_ERROR_CANCELLED, %UMEDPT_ERROR_NO_MEMORY)
+ *
+ * Since: 0.1
+ */
+UmedptEncoding *
+umedpt_session_encode (UmedptSession *session, const UmedptImage *images,
+    guint n_images, gint width, gint height, gboolean vectors_only,
+    GCancellable *cancellable, GError **error)
+{
+  const UmedptDescription *description = NULL;
+  g_autoptr (UmedptEncoding) self = NULL;
+
+  g_return_val_if_fail (UMEDPT_IS_SESSION (session), NULL);
+  g_return_val_if_fail (images != NULL && n_images > 0, NULL);
+
+  description =
+      umedpt_model_get_description (umedpt_session_get_model (session));
+  if (width == 0 || height == 0 || vectors_only) {
+    width = description->input_width;
+    height = description->input_height;
+  }
+  if (!check_size (width, height, error))
+    return NULL;
+  self = encoding_new (session, n_images, width, height);
+  if (!(vectors_only ? encode_vectors (self, images, cancellable, error)
+                     : encode_parts (self, images, cancellable, error)))
+    return NULL;
+  return g_steal_pointer (&self);
+}
+
+/* --- what it is --------------------------------------------------------- */
+
+/**
+ * umedpt_encoding_get_session:
+ * @self: an encoding
+ *
+ * Returns: (transfer none): the session that made it
+ *
+ * Since: 0.1
+ */
+UmedptSession *
+umedpt_encoding_get_session (const UmedptEncoding *self)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+  return self->session;
+}
+
+/**
+ * umedpt_encoding_get_n_images:
+ * @self: an encoding
+ *
+ * Returns: how many images it holds
+ *
+ * Since: 0.1
+ */
+guint
+umedpt_encoding_get_n_images (const UmedptEncoding *self)
+{
+  g_return_val_if_fail (self != NULL, 0);
+  return self->n_images;
+}
+
+/**
+ * umedpt_encoding_get_size:
+ * @self: an encoding
+ * @width: (out): of the images as the encoder saw them, pixels
+ * @height: (out): as well
+ *
+ * Since: 0.1
+ */
+void
+umedpt_encoding_get_size (const UmedptEncoding *self, gint *width, gint *height)
+{
+  g_return_if_fail (self != NULL);
+  *width = self->width;
+  *height = self->height;
+}
+
+/**
+ * umedpt_encoding_has_features:
+ * @self: an encoding
+ *
+ * Returns: whether heads can run on it, which is not so with vectors only
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_encoding_has_features (const UmedptEncoding *self)
+{
+  g_return_val_if_fail (self != NULL, FALSE);
+  return self->vectors == NULL;
+}
+
+/* --- vectors ------------------------------------------------------------ */
+
+/* The caller holds the lock. */
+static gboolean
+need_vectors (UmedptEncoding *self, Part *part, GError **error)
+{
+  UmedptFeatures *features = &part->features;
+  UmedptContext *context = umedpt_session_get_context (self->session);
+
+  umedpt_session_lock (self->session);
+  if (!features->vector)
+    umedpt_model_need_vector (self->model, context, features, error);
+  umedpt_session_unlock (self->session);
+  return features->vector != NULL;
+}
+
+/**
+ * umedpt_encoding_get_embedding:
+ * @self: an encoding
+ * @index: number of the image
+ * @embedding: (out caller-allocates): f32 [D], D of
+ *   umedpt_session_get_embedding_size()
+ * @error: return location for a #GError
+ *
+ * Returns: %TRUE, or %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_encoding_get_embedding (UmedptEncoding *self, guint index,
+    gfloat *embedding, GError **error)
+{
+  gsize size;
+  g_autoptr (UmedptTensor) host = NULL;
+  Part *part;
+
+  g_return_val_if_fail (self != NULL && embedding != NULL, FALSE);
+  g_return_val_if_fail (index < self->n_images, FALSE);
+
+  size = umedpt_session_get_embedding_size (self->session);
+  if (self->vectors) {
+    memcpy (embedding, self->vectors + index * size, size * sizeof *embedding);
+    return TRUE;
+  }
+  part = &self->parts[index / self->part_size];
+  g_mutex_lock (&self->lock);
+  if (need_vectors (self, part, error))
+    host = umedpt_tensor_to (part->features.vector, NULL, error);
+  g_mutex_unlock (&self->lock);
+  if (!host)
+    return FALSE;
+  memcpy (embedding, UMEDPT_F32 (host) + (index % self->part_size) * size,
+      size * sizeof *embedding);
+  return TRUE;
+}
+
+/* --- heads -------------------------------------------------------------- */
+
+/* i32 [n]: 0, 1, …: for a task that groups images into cases, each image by
+ * itself is one. */
+static UmedptTensor *
+new_groups (UmedptEncoding *self, guint n, GError **error)
+{
+  const gint64 shape[] = { n };
+  g_autoptr (UmedptTensor) host =
+      umedpt_tensor_new (UMEDPT_DTYPE_I32, 1, shape, error);
+
+  if (!host)
+    return NULL;
+  for (guint i = 0; i < n; i++)
+    ((gint32 *) host->data)[i] = (gint32) i;
+  return umedpt_tensor_to (host, get_memory (self), error);
+}
+
+static gboolean
+run_task (UmedptEncoding *self, Part *part, guint task, GError **error)
+{
+  const UmedptDescription *description =
+      umedpt_model_get_description (self->model);
+  const UmedptTaskDescription *own =
+      g_ptr_array_index (description->tasks, task);
+  UmedptTaskOutput *output = &part->outputs[task];
+  g_autoptr (UmedptTensor) groups = NULL;
+  gboolean ok;
+
+  if (own->grouped && !(groups = new_groups (self, part->n, error)))
+    return FALSE;
+  umedpt_session_lock (self->session);
+  ok = umedpt_model_run_task (self->model,
+           umedpt_session_get_context (self->session), &part->features, task,
+           groups, groups ? part->n : 0, output, error) &&
+      umedpt_task_output_to_host (output, error);
+  umedpt_session_unlock (self->session);
+  if (!ok)
+    umedpt_task_output_clear (output);
+  return ok;
+}
+
+/* The logits of the part that image @index is in, or NULL with @error set. */
+static const UmedptTaskOutput *
+get_output (UmedptEncoding *self, guint index, guint task, GError **error)
+{
+  Part *part;
+  gboolean ok = TRUE;
+
+  if (self->vectors) {
+    g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
+        "The images were encoded for their embeddings only; encode them with "
+        "their features to run a task on them.");
+    return NULL;
+  }
+  part = &self->parts[index / self->part_size];
+  g_mutex_lock (&self->lock);
+  if (part->outputs[task].n_outputs == 0)
+    ok = run_task (self, part, task, error);
+  g_mutex_unlock (&self->lock);
+  return ok ? &part->outputs[task] : NULL;
+}
+
+static const UmedptTaskDescription *
+get_task (UmedptEncoding *self, guint task)
+{
+  return g_ptr_array_index (umedpt_model_get_description (self->model)->tasks,
+      task);
+}
+
+/**
+ * umedpt_encoding_get_values:
+ * @self: an encoding
+ * @index: number of the image
+ * @task: number of a classification, multi-label or regression task
+ * @values: (out caller-allocates): f32 [K]: probabilities (softmax, sigmoid),
+ *   or the number in the task's units
+ * @error: return location for a #GError
+ *
+ * Returns: %TRUE, or %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_encoding_get_values (UmedptEncoding *self, guint index, guint task,
+    gfloat *values, GError **error)
+{
+  const UmedptTaskOutput *output;
+
+  g_return_val_if_fail (self != NULL && values != NULL, FALSE);
+  g_return_val_if_fail (index < self->n_images && task < n_tasks (self), FALSE);
+  g_return_val_if_fail (get_task (self, task)->kind <= UMEDPT_TASK_REGRESSION,
+      FALSE);
+
+  output = get_output (self, index, task, error);
+  if (output)
+    umedpt_decode_values (output, get_task (self, task),
+        index % self->part_size, values);
+  return output != NULL;
+}
+
+/**
+ * umedpt_encoding_get_boxes:
+ * @self: an encoding
+ * @index: number of the image
+ * @task: number of a detection task
+ * @settings: which boxes count
+ * @boxes: (element-type UmedptBox): boxes are appended, best first, in pixels
+ *   of the encoded size
+ * @error: return location for a #GError
+ *
+ * Returns: %TRUE, or %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_encoding_get_boxes (UmedptEncoding *self, guint index, guint task,
+    const UmedptDetectionSettings *settings, GArray *boxes, GError **error)
+{
+  const UmedptTaskOutput *output;
+
+  g_return_val_if_fail (self != NULL && boxes != NULL, FALSE);
+  g_return_val_if_fail (index < self->n_images && task < n_tasks (self), FALSE);
+  g_return_val_if_fail (get_task (self, task)->kind == UMEDPT_TASK_DETECTION,
+      FALSE);
+
+  output = get_output (self, index, task, error);
+  if (output)
+    umedpt_decode_boxes (output, index % self->part_size, self->width,
+        self->height, settings, boxes);
+  return output != NULL;
+}
+
+/**
+ * umedpt_encoding_get_mask_size:
+ * @self: an encoding
+ * @width: (out): of its masks, pixels
+ * @height: (out): as well
+ *
+ * Since: 0.1
+ */
+void
+umedpt_encoding_get_mask_size (const UmedptEncoding *self, gint *width,
+    gint *height)
+{
+  g_return_if_fail (self != NULL);
+  *width = self->width / 4 * 2;
+  *height = self->height / 4 * 2;
+}
+
+static gboolean
+is_segmentation (UmedptEncoding *self, guint task)
+{
+  UmedptTaskKind kind = get_task (self, task)->kind;
+
+  return kind == UMEDPT_TASK_SEGMENTATION ||
+      kind == UMEDPT_TASK_MULTILABEL_SEGMENTATION;
+}
+
+/**
+ * umedpt_encoding_get_mask:
+ * @self: an encoding
+ * @index: number of the image
+ * @task: number of a segmentation task
+ * @threshold: of the best class's probability, or of each label's
+ * @mask: (out caller-allocates): u8 [height, width] with the size of
+ *   umedpt_encoding_get_mask_size(): the class, or %UMEDPT_IGNORE_PIXEL; for
+ *   multi-label tasks, and those with one label, u8 [height, width, K] of 0
+ *   and 1
+ * @error: return location for a #GError
+ *
+ * Returns: %TRUE, or %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_encoding_get_mask (UmedptEncoding *self, guint index, guint task,
+    double threshold, guint8 *mask, GError **error)
+{
+  const UmedptTaskOutput *output;
+  gint width, height;
+
+  g_return_val_if_fail (self != NULL && mask != NULL, FALSE);
+  g_return_val_if_fail (index < self->n_images && task < n_tasks (self), FALSE);
+  g_return_val_if_fail (is_segmentation (self, task), FALSE);
+
+  output = get_output (self, index, task, error);
+  umedpt_encoding_get_mask_size (self, &width, &height);
+  if (output)
+    umedpt_decode_mask (output, get_task (self, task), index % self->part_size,
+        threshold, width, height, mask);
+  return output != NULL;
+}
+
+/**
+ * umedpt_encoding_get_probabilities:
+ * @self: an encoding
+ * @index: number of the image
+ * @task: number of a segmentation task
+ * @probabilities: (out caller-allocates): f32 [height, width, K] with the size
+ *   of umedpt_encoding_get_mask_size()
+ * @error: return location for a #GError
+ *
+ * Returns: %TRUE, or %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_encoding_get_probabilities (UmedptEncoding *self, guint index,
+    guint task, gfloat *probabilities, GError **error)
+{
+  const UmedptTaskOutput *output;
+
+  g_return_val_if_fail (self != NULL && probabilities != NULL, FALSE);
+  g_return_val_if_fail (index < self->n_images && task < n_tasks (self), FALSE);
+  g_return_val_if_fail (is_segmentation (self, task), FALSE);
+
+  output = get_output (self, index, task, error);
+  if (output)
+    umedpt_decode_probabilities (output, get_task (self, task),
+        index % self->part_size, probabilities);
+  return output != NULL;
+}
