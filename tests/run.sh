@@ -24,7 +24,7 @@ Usage: tests/run.sh [OPTION...] [RUN...]
 Runs, all by default:
   gcc        warnings as errors, every suite
   sanitize   AddressSanitizer and UndefinedBehaviorSanitizer
-  clang      the same code with the other compiler, without slow suites
+  clang      the same code with the other compiler, without the longest suites
   valgrind   a few tests under memcheck (uses the build of the gcc run)
 
 Options:
@@ -134,12 +134,16 @@ run_sanitize() {
   ASAN_OPTIONS=allocator_may_return_null=1:fast_unwind_on_malloc=0 \
     LSAN_OPTIONS=suppressions=$supp/lsan.supp:print_suppressions=0 \
     UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-    suites sanitize sanitize -t 4 --no-suite house --no-suite slow
+    suites sanitize sanitize -t 4 --no-suite house --no-suite slow \
+    --no-suite subset
 }
 
+# Whole training runs and the emulated GPU are run with gcc, twice; the ops and
+# networks that they are made of are run here.
 run_clang() {
   CC=clang compile clang || return 0
-  suites clang clang --no-suite house --no-suite slow
+  suites clang clang --no-suite house --no-suite slow --no-suite subset \
+    --no-suite train --no-suite cuda
 }
 
 # memcheck knows no AVX-512.
