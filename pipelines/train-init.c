@@ -4,9 +4,12 @@
  */
 #include "train.h"
 
+#include "base/error.h"
+
 static struct
 {
   char *arch, *output, *norm, *pool_order;
+  char **tasks;
   gint64 seed;
   double mpp;
   gint input_size;
@@ -31,10 +34,36 @@ static const GOptionEntry init_entries[] = {
       "squeezer pools before its norm (default: as releases 1.0.2 to 1.0.4) or "
       "after it (the paper, and 1.6)",
       "before|after" },
+  { "task", 't', 0, G_OPTION_ARG_STRING_ARRAY, &options.tasks,
+      "a task, as cells:detection:lymphocyte,tumour; may be given again",
+      "NAME:KIND[:LABELS]" },
   { "force", 'f', 0, G_OPTION_ARG_NONE, &options.force,
       "replace FILE if it exists", NULL },
   { NULL },
 };
+
+/* @text: NAME:KIND[:LABEL,LABEL…] */
+static gboolean
+add_task (UmedptDescription *description, const char *text, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (text, ":", 3);
+  g_auto (GStrv) labels = NULL;
+  UmedptTaskKind kind;
+
+  if (g_strv_length (parts) < 2) {
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
+        "--task '%s' does not tell name and kind; write it as "
+        "NAME:KIND:LABEL,LABEL, as cells:detection:lymphocyte,tumour.",
+        text);
+    return FALSE;
+  }
+  if (!umedpt_task_kind_parse (parts[1], &kind, error))
+    return FALSE;
+  if (parts[2] && *parts[2])
+    labels = g_strsplit (parts[2], ",", -1);
+  return umedpt_description_add_task (description, parts[0], kind,
+             (const char *const *) labels, error) != NULL;
+}
 
 /* What the options say; NULL with @error set. */
 static UmedptDescription *
@@ -62,6 +91,9 @@ make_description (GError **error)
   description->source =
       g_strdup_printf ("random initial values, seed %" G_GINT64_FORMAT,
           options.seed);
+  for (guint i = 0; options.tasks && options.tasks[i]; i++)
+    if (!add_task (description, options.tasks[i], error))
+      return NULL;
   /* What could not be read back must not be written. */
   json = umedpt_description_to_json (description);
   checked = umedpt_description_new_from_json (json, -1, error);
@@ -126,6 +158,8 @@ train_init (char **args)
       "Example:\n"
       "  umedpt-train init --arch swinv2-tiny --seed 1 --mpp 0.5 -o "
       "tiny.safetensors\n"
+      "  umedpt-train init --arch swinv2-nano --task "
+      "tissue:segmentation:background,tumour -o nano.safetensors\n"
       "\n"
       "The values are random: the model must be trained before its results "
       "mean\nanything.\n");

@@ -79,6 +79,19 @@ def init_makes_a_model_that_info_describes(folder):
 
 
 @test
+def init_adds_tasks(folder):
+    path = os.path.join(folder, "m.safetensors")
+    init(path, "--task", "cells:detection:lymphocyte,tumour", "-t",
+         "age:regression", "-t", "tissue:segmentation:background,tumour")
+    description = json.loads(run(INFO, "--json", path))["model"]["description"]
+    assert [(t["name"], t["kind"], t.get("labels"))
+            for t in description["tasks"]] == [
+        ("cells", "detection", ["lymphocyte", "tumour"]),
+        ("age", "regression", None),
+        ("tissue", "segmentation", ["background", "tumour"])], description
+
+
+@test
 def the_same_seed_makes_the_same_file(folder):
     a, b, c = (os.path.join(folder, n) for n in "abc")
     init(a, "--seed", "1")
@@ -118,7 +131,13 @@ def wrong_command_lines_are_refused(folder):
             (("init", "-a", "swinv2-nano", "-o", path, "-i", "8"), "32 to 4096"),
             (("init", "-a", "swinv2-nano", "-o", path, "-n", "x"),
              "affinelayernorm"),
-            (("init", "-a", "swinv2-nano", "-o", path, "-p", "x"), "before")):
+            (("init", "-a", "swinv2-nano", "-o", path, "-p", "x"), "before"),
+            (("init", "-a", "swinv2-nano", "-o", path, "-t", "x"),
+             "NAME:KIND:LABEL"),
+            (("init", "-a", "swinv2-nano", "-o", path, "-t", "x:y:z"),
+             "detection"),
+            (("init", "-a", "swinv2-nano", "-o", path, "-t",
+              "x:detection:a,a"), "two labels")):
         run(TRAIN, *args, status=2, says=(text,))
     for args, text in ((("--wrong",), "--wrong"), (("a", "b"), "one FILE"),
                        (("--verify",), "FILE"), (("--tensors",), "FILE")):
