@@ -31,6 +31,7 @@ struct _UmedptAtomicFile
   char *temporary;
   int fd;
   gboolean overwrite;
+  gboolean replaced; /* there was a file of that name */
   gboolean committed;
 };
 
@@ -231,7 +232,8 @@ sync_folder (UmedptAtomicFile *self)
   close (fd);
 }
 
-/* Gives the file its name. On failure the temporary file is removed. */
+/* Brings all bytes to the disk, then gives the file its name. On failure the
+ * temporary file is removed. */
 gboolean
 umedpt_atomic_file_commit (UmedptAtomicFile *self, GError **error)
 {
@@ -248,7 +250,42 @@ umedpt_atomic_file_commit (UmedptAtomicFile *self, GError **error)
   self->fd = -1;
   if (number)
     return fail (self, number, "write", error);
+  return umedpt_atomic_group_adopt (self) ||
+      umedpt_atomic_file_publish (self, error);
+}
 
+UmedptAtomicFile *
+umedpt_atomic_file_steal (UmedptAtomicFile *self)
+{
+  UmedptAtomicFile *whole = g_memdup2 (self, sizeof *self);
+
+  whole->path = g_strdup (self->path);
+  self->folder = NULL;
+  self->temporary = NULL;
+  self->committed = TRUE;
+  return whole;
+}
+
+gboolean
+umedpt_atomic_file_check (UmedptAtomicFile *self, GError **error)
+{
+  mode_t mode;
+
+  if (!check_target (self, &mode, error))
+    return FALSE;
+  if (access (self->folder, W_OK | X_OK) != 0)
+    return fail (self, errno, "create", error);
+  return TRUE;
+}
+
+gboolean
+umedpt_atomic_file_publish (UmedptAtomicFile *self, GError **error)
+{
+  int number;
+
+  g_return_val_if_fail (!self->committed && self->temporary, FALSE);
+
+  self->replaced = self->overwrite && access (self->path, F_OK) == 0;
   number = publish (self);
   if (number == EEXIST && !self->overwrite)
     return fail_exists (self, error);
@@ -257,6 +294,13 @@ umedpt_atomic_file_commit (UmedptAtomicFile *self, GError **error)
   self->committed = TRUE;
   sync_folder (self);
   return TRUE;
+}
+
+void
+umedpt_atomic_file_retract (UmedptAtomicFile *self)
+{
+  if (self->committed && !self->replaced)
+    unlink (self->path);
 }
 
 void

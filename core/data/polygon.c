@@ -26,6 +26,12 @@ umedpt_polygon_new (void)
   return self;
 }
 
+/**
+ * umedpt_polygon_free: (skip)
+ * @self: (nullable) (transfer full): an outline
+ *
+ * Since: 0.1
+ */
 void
 umedpt_polygon_free (UmedptPolygon *self)
 {

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "base/macros.h"
 
 G_BEGIN_DECLS
 
@@ -33,6 +33,7 @@ typedef struct
 } UmedptRaster;
 
 UmedptPolygon *umedpt_polygon_new (void);
+UMEDPT_API
 void umedpt_polygon_free (UmedptPolygon *self);
 void umedpt_polygon_add_point (UmedptPolygon *self, double x, double y);
 /* Ends a ring; @hole: its area is taken away. */

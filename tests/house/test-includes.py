@@ -28,7 +28,8 @@ CUDA = re.compile(r"^(base|tensor)/|^backend/backend\.h$")
 # headers from outside that one folder has to itself
 OWNERS = {
     r"^oneapi/|^dnnl": ("core/backend",),
-    r"^openslide|^tiff|^jpeglib|^png\.h": ("core/data", "pipelines", "tests"),
+    r"^openslide|^jpeglib|^png\.h": ("core/data", "pipelines", "tests"),
+    r"^tiff": ("core/data", "core/output", "pipelines", "tests"),
     r"^hdf5|^H5": ("core/output", "pipelines", "tests"),
     r"^cuda": ("cuda",),
     r"^gst/": ("gst", "tests", "pipelines"),
