@@ -7,7 +7,7 @@
  */
 #include "backend/cpu/conv.h"
 
-#define WANTED_PIXELS 1024 /* output pixels of a band */
+#define WANTED_PIXELS 512 /* output pixels of a band */
 
 typedef struct
 {
