@@ -19,6 +19,7 @@
 #include "data/tiles.h"
 #include "data/dataset.h"
 #include "train/trainer.h"
+#include "train/predictions.h"
 #include "output/draw.h"
 #include "output/features.h"
 #include "output/run-report.h"

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * umedpt-train eval: metrics of a model on the data sets of a configuration,
- * as tables and as JSON.
+ * as tables and as JSON; on request also what they were computed from.
  */
 #include "train-eval.h"
+
+#include "train/predictions.h"
 
 static struct
 {
   char **tasks, **changes;
-  char *split, *output, *device, *precision;
+  char *split, *output, *predictions, *device, *precision;
   gboolean json;
 } options;
 
@@ -19,6 +21,9 @@ static const GOptionEntry entries[] = {
       "part of the data: train, val (default), test, all", "PART" },
   { "output", 'o', 0, G_OPTION_ARG_FILENAME, &options.output,
       "write the JSON to FILE as well", "FILE" },
+  { "predictions", 0, 0, G_OPTION_ARG_FILENAME, &options.predictions,
+      "write truth and prediction of every image to FILE, a line of JSON each",
+      "FILE" },
   { "json", 'j', 0, G_OPTION_ARG_NONE, &options.json,
       "print JSON instead of tables", NULL },
   { "device", 'd', 0, G_OPTION_ARG_STRING, &options.device,
@@ -69,16 +74,44 @@ train_open_config (const char *path, char *const *changes, char *const *tasks,
   return g_steal_pointer (&config);
 }
 
+/* What is evaluated, and where each image's result goes. */
+typedef struct
+{
+  UmedptModel *model;
+  UmedptTrainConfig *config;
+  UmedptSplit split;
+  UmedptPrecision precision;
+  UmedptPredictionWriter *writer; /* (nullable) */
+  GError *problem; /* of the writer */
+} Evaluation;
+
+static void
+on_prediction (const UmedptPrediction *prediction, gpointer data)
+{
+  Evaluation *self = data;
+
+  if (!self->problem &&
+      !umedpt_prediction_writer_add (self->writer, prediction, &self->problem))
+    g_cancellable_cancel (train_get_cancellable ());
+}
+
 /* One task as JSON, its table printed on the way. */
 static char *
-evaluate_task (UmedptModel *model, UmedptTrainTask *task, UmedptSplit split,
-    UmedptPrecision precision, GError **error)
+evaluate_task (Evaluation *self, UmedptTrainTask *task, GError **error)
 {
-  g_autofree char *result = umedpt_evaluate (model, task, split, options.device,
-      precision, NULL, train_get_cancellable (), error);
+  const UmedptTrainObserver observer = { NULL, NULL, on_prediction, self,
+    G_MAXUINT };
+  g_autofree char *result = umedpt_evaluate (self->model, task, self->split,
+      options.device, self->precision, self->writer ? &observer : NULL,
+      train_get_cancellable (), error);
   g_autofree char *text =
       result ? umedpt_evaluation_to_text (result, error) : NULL;
 
+  if (self->problem) { /* and not that it was stopped for it */
+    g_clear_error (error);
+    g_propagate_error (error, g_steal_pointer (&self->problem));
+    return NULL;
+  }
   if (!text)
     return NULL;
   if (!options.json)
@@ -110,25 +143,25 @@ passes_over (const UmedptTrainConfig *config, const UmedptTrainTask *task,
 
 /* All tasks as one JSON object; tables are printed on the way. */
 static char *
-evaluate (UmedptModel *model, UmedptTrainConfig *config, UmedptSplit split,
-    UmedptPrecision precision, GError **error)
+evaluate_all (Evaluation *self, GError **error)
 {
   g_autoptr (GString) json = g_string_new (NULL);
 
   g_string_append_printf (json,
       "{\"model\":\"%s\",\"split\":\"%s\",\"tasks\":{",
-      umedpt_model_get_hash (model), options.split ? options.split : "val");
-  for (guint i = 0; i < config->tasks->len; i++) {
-    UmedptTrainTask *task = g_ptr_array_index (config->tasks, i);
+      umedpt_model_get_hash (self->model),
+      options.split ? options.split : "val");
+  for (guint i = 0; i < self->config->tasks->len; i++) {
+    UmedptTrainTask *task = g_ptr_array_index (self->config->tasks, i);
     g_autofree char *result = NULL;
 
     /* names of tasks are letters, digits, - and _ */
     g_string_append_printf (json, "%s\"%s\":", i ? "," : "", task->name);
-    if (passes_over (config, task, split)) {
+    if (passes_over (self->config, task, self->split)) {
       g_string_append (json, "null");
       continue;
     }
-    result = evaluate_task (model, task, split, precision, error);
+    result = evaluate_task (self, task, error);
     if (!result)
       return NULL;
     g_string_append (json, result);
@@ -137,29 +170,52 @@ evaluate (UmedptModel *model, UmedptTrainConfig *config, UmedptSplit split,
   return g_string_free (g_steal_pointer (&json), FALSE);
 }
 
+/* The same, with the file of predictions. */
+static char *
+evaluate (Evaluation *self, GError **error)
+{
+  g_autoptr (UmedptPredictionWriter) writer = NULL;
+  g_autofree char *json = NULL;
+
+  if (options.predictions) {
+    writer = umedpt_prediction_writer_new (options.predictions, error);
+    if (!writer)
+      return NULL;
+  }
+  self->writer = writer;
+  json = evaluate_all (self, error);
+  if (json && writer && !umedpt_prediction_writer_finish (writer, error))
+    return NULL;
+  return g_steal_pointer (&json);
+}
+
 int
 train_eval (char **args)
 {
   g_auto (GStrv) rest = train_parse (args, entries,
       "MODEL CONFIG - metrics of MODEL on the data of CONFIG", 2, 2, NULL);
-  UmedptSplit split = UMEDPT_SPLIT_VAL;
-  UmedptPrecision precision = UMEDPT_PRECISION_AUTO;
+  Evaluation evaluation = { .split = UMEDPT_SPLIT_VAL,
+    .precision = UMEDPT_PRECISION_AUTO };
   g_autoptr (UmedptTrainConfig) config = NULL;
   g_autoptr (UmedptModel) model = NULL;
   g_autofree char *json = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (!rest || (options.split && !train_parse_split (options.split, &split)) ||
+  if (!rest ||
+      (options.split &&
+          !train_parse_split (options.split, &evaluation.split)) ||
       (options.precision &&
-          !train_parse_precision (options.precision, &precision)))
+          !train_parse_precision (options.precision, &evaluation.precision)))
     return PROGRAM_USAGE;
   train_catch_signals ();
   model = umedpt_model_new_from_file (rest[0], &error);
   if (model)
     config =
         train_open_config (rest[1], options.changes, options.tasks, &error);
+  evaluation.model = model;
+  evaluation.config = config;
   if (config)
-    json = evaluate (model, config, split, precision, &error);
+    json = evaluate (&evaluation, &error);
   if (!json)
     return train_fail (error);
   if (options.json)

@@ -13,6 +13,8 @@
 #include "program.h"
 
 #define OPACITY 0.45
+/* Boxes that a picture shows; metrics see all. */
+#define SHOWN_SCORE 0.3
 
 struct _TrainPictures
 {
@@ -88,10 +90,16 @@ draw_boxes (const UmedptPrediction *p)
 {
   UmedptPicture *picture = umedpt_picture_new (p->image, p->width, p->height);
   const char *const *labels = (const char *const *) p->description->labels;
+  g_autoptr (GArray) shown = g_array_new (FALSE, FALSE, sizeof (UmedptBox));
 
+  for (guint i = 0; i < p->boxes->len; i++) {
+    const UmedptBox *box = &g_array_index (p->boxes, UmedptBox, i);
+    if (box->score >= SHOWN_SCORE)
+      g_array_append_val (shown, *box);
+  }
   umedpt_picture_draw_boxes (picture, p->boxes_truth, NULL,
       p->description->colors, TRUE);
-  umedpt_picture_draw_boxes (picture, p->boxes, labels, p->description->colors,
+  umedpt_picture_draw_boxes (picture, shown, labels, p->description->colors,
       FALSE);
   return picture;
 }

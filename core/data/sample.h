@@ -28,6 +28,7 @@ typedef struct
 } UmedptSample;
 
 UmedptSample *umedpt_sample_new (gint width, gint height);
+UMEDPT_API
 void umedpt_sample_free (UmedptSample *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (UmedptSample, umedpt_sample_free)

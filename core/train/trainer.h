@@ -42,20 +42,24 @@ G_BEGIN_DECLS
 UMEDPT_API
 G_DECLARE_FINAL_TYPE (UmedptTrainer, umedpt_trainer, UMEDPT, TRAINER, GObject)
 
-/* One image with truth and prediction, for pictures. Pixels of the network's
- * input size. */
+/* One image with truth and prediction: what metrics are made of. Pixels of the
+ * network's input size. */
 typedef struct
 {
   const char *task, *file;
+  const char *group; /* (nullable) the case, which has the result */
   const UmedptTaskDescription *description;
   gint width, height;
+  UmedptAugmentMap map; /* to the picture in the file */
   const gfloat *image; /* [height, width, 3] in 0 … 1 */
   const gfloat *probabilities; /* (nullable) [K] */
   gint label; /* classification: truth */
   const gfloat *labels; /* (nullable) multilabel: truth [K] */
+  const gfloat *weights; /* (nullable) [K], 0: the truth is not known */
   gdouble value; /* regression: truth */
   const guint8 *mask, *mask_truth; /* (nullable) [height, width (, K)] */
-  const GArray *boxes, *boxes_truth; /* (nullable) of UmedptBox */
+  const GArray *boxes, *boxes_truth; /* (nullable) of UmedptBox; best first,
+                                        of any score */
 } UmedptPrediction;
 
 /* What a program may want to know; any may be NULL. All are called from the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * One task over a part of its data, without gradients: loss, metrics, and the
- * first images with truth and prediction for pictures. Validation during
+ * first images with truth and prediction for who shows them. Validation during
  * training and evaluation of a finished model are this same function, so their
  * numbers are the same.
  */
@@ -11,9 +11,6 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "train/trainer-private.h"
-
-/* Boxes that a picture shows; metrics see all. */
-#define SHOWN_SCORE 0.3
 
 void
 umedpt_validation_clear (UmedptValidation *self)
@@ -60,6 +57,8 @@ static void
 fill_truth (UmedptPrediction *prediction, const UmedptTaskDescription *task,
     const UmedptBatch *batch, guint row)
 {
+  const gsize at =
+      (gsize) row * (gsize) umedpt_task_description_get_n_outputs (task);
   gconstpointer targets =
       batch->targets ? umedpt_tensor_get_data (batch->targets) : NULL;
 
@@ -68,8 +67,9 @@ fill_truth (UmedptPrediction *prediction, const UmedptTaskDescription *task,
       prediction->label = ((const gint32 *) targets)[row];
       break;
     case UMEDPT_TASK_MULTILABEL:
-      prediction->labels = (const gfloat *) targets +
-          (gsize) row * (gsize) umedpt_task_description_get_n_outputs (task);
+      prediction->labels = (const gfloat *) targets + at;
+      if (batch->weights)
+        prediction->weights = UMEDPT_F32 (batch->weights) + at;
       break;
     case UMEDPT_TASK_REGRESSION:
       prediction->value = ((const gfloat *) targets)[row];
@@ -85,7 +85,7 @@ show (const UmedptTrainObserver *observer, const UmedptTrainTask *config,
     const UmedptBatch *batch, guint image)
 {
   const gint64 *shape = umedpt_tensor_get_shape (batch->images);
-  const UmedptDetectionSettings settings = { SHOWN_SCORE, 0.5, 1000, 100 };
+  const UmedptDetectionSettings settings = UMEDPT_DETECTION_DEFAULTS;
   guint row = batch->groups
       ? (guint) ((const gint32 *) umedpt_tensor_get_data (batch->groups))[image]
       : image;
@@ -93,11 +93,15 @@ show (const UmedptTrainObserver *observer, const UmedptTrainTask *config,
       g_new0 (gfloat, umedpt_task_description_get_n_outputs (task));
   g_autofree guint8 *mask = NULL;
   g_autoptr (GArray) boxes = g_array_new (FALSE, FALSE, sizeof (UmedptBox));
+  const guint index = batch->indices[image];
   UmedptPrediction prediction = { .task = config->name,
-    .file = umedpt_dataset_get_name (config->dataset, batch->indices[image]),
+    .file = umedpt_dataset_get_name (config->dataset, index),
+    .group =
+        batch->groups ? umedpt_dataset_get_case (config->dataset, index) : NULL,
     .description = task,
     .width = (gint) shape[2],
     .height = (gint) shape[1],
+    .map = batch->maps[image],
     .image = (const gfloat *) umedpt_tensor_get_data (batch->images) +
         image * shape[1] * shape[2] * 3,
     .label = -1 };
@@ -109,10 +113,6 @@ show (const UmedptTrainObserver *observer, const UmedptTrainTask *config,
   } else if (task->kind == UMEDPT_TASK_DETECTION) {
     umedpt_decode_boxes (output, image, prediction.width, prediction.height,
         &settings, boxes);
-    /* best first; the decoder's limit is on the class alone */
-    while (boxes->len &&
-        g_array_index (boxes, UmedptBox, boxes->len - 1).score < SHOWN_SCORE)
-      g_array_set_size (boxes, boxes->len - 1);
     prediction.boxes = boxes;
     prediction.boxes_truth = g_ptr_array_index (batch->boxes, image);
   } else {

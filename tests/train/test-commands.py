@@ -7,6 +7,7 @@
 import csv
 import json
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -116,6 +117,76 @@ def eval_repeats_what_validation_said(folder):
     run("eval", model, path, "--split", "none", status=2, says=("train, val",))
     other = synthetic.config(folder, ["multilabel"], SHORT, name="other.ini")
     run("eval", model, other, status=1, says=("no task 'multilabel'",))
+
+
+def lines(path):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+@test
+def eval_writes_what_each_image_got(folder):
+    kinds = ["classification", "multilabel", "regression", "segmentation",
+             "detection", "cases"]
+    path, model = trained(folder, kinds)
+    out = os.path.join(folder, "predictions.jsonl")
+    run("eval", model, path, "--split", "all", "--predictions", out)
+    found = lines(out)
+    for kind in kinds[:-1]:
+        assert sum(line["task"] == kind for line in found) == 12, kind
+    for line in found:
+        assert line["width"] == line["height"] == 64, line
+        assert line["covers"] == {"x": 0, "y": 0, "width": 64, "height": 64}
+        assert ("case" in line) == (line["task"] == "cases"), line
+    by_task = {line["task"]: line for line in found}
+    shape = by_task["classification"]
+    assert shape["file"].split("/")[1] == shape["truth"]["label"], shape
+    assert list(shape["values"]) == sorted(synthetic.SHAPES)
+    assert abs(sum(shape["values"].values()) - 1) < 1e-5, shape
+    assert set(by_task["multilabel"]["truth"]["values"].values()) <= {0, 1}
+    assert len(by_task["regression"]["values"]) == 1
+    for mask in (by_task["segmentation"]["mask"],
+                 by_task["segmentation"]["truth"]["mask"]):
+        runs, = mask["runs"]
+        assert sum(runs[1::2]) == 64 * 64 and set(runs[0::2]) <= {0, 1, 2, 3, 255}
+        assert all(a != b for a, b in zip(runs[0::2], runs[2::2]))
+    with open(os.path.join(folder, "detection", "coco.json")) as file:
+        coco = json.load(file)
+    boxes = [tuple(round(b[k]) for k in ("x", "y", "width", "height"))
+             for line in found if line["task"] == "detection"
+             for b in line["truth"]["boxes"]]
+    assert sorted(boxes) == sorted(tuple(a["bbox"]) for a in coco["annotations"])
+    # cut from the middle, at the picture's own scale
+    run("eval", model, path, "--task", "classification", "--predictions", out,
+        "--set", "task classification.size=32", "--set",
+        "task classification.fit=crop")
+    assert all(line["covers"] == {"x": 16, "y": 16, "width": 32, "height": 32}
+               for line in lines(out))
+
+
+@test
+def eval_says_where_predictions_cannot_be_written(folder):
+    path, model = trained(folder, ["classification"])
+    for where, says in (("none/p.jsonl", "none/p.jsonl"), (".", "folder")):
+        run("eval", model, path, "--predictions", os.path.join(folder, where),
+            status=1, says=(says,))
+    if os.path.exists("/dev/full"):
+        run("eval", model, path, "--predictions", "/dev/full", status=1,
+            says=("/dev/full",))
+    # what there was stays until all is well
+    out = os.path.join(folder, "kept.jsonl")
+    with open(out, "w") as file:
+        file.write("before")
+    run("eval", model, path, "--predictions", out, "--split", "test", status=1,
+        says=("no images",))
+    small = subprocess.run(
+        [TRAIN, "eval", model, path, "--predictions", out, "--split", "all"],
+        capture_output=True, text=True, encoding="utf-8", timeout=200,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                              (1000, 1000)))
+    assert small.returncode == 1 and "too large" in small.stderr, small
+    assert read(out) == b"before"
+    assert not [n for n in os.listdir(folder) if n.startswith(".")]
 
 
 @test
