@@ -11,33 +11,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "infer/encoding-private.h"
 #include "infer/preprocess.h"
-#include "infer/session-private.h"
-#include "net/decode.h"
 
 /* Images that a device computes together; as in device-pass.c. */
 #define MAX_PART 32
-
-typedef struct
-{
-  guint n; /* images */
-  UmedptFeatures features;
-  UmedptTaskOutput *outputs; /* per task of the model; n_outputs 0: not run */
-} Part;
-
-struct _UmedptEncoding
-{
-  gatomicrefcount references;
-  UmedptSession *session;
-  UmedptModel *model;
-  gint width, height; /* of the encoded images */
-  guint n_images;
-  guint part_size; /* images per part, but for the last one */
-  guint n_parts;
-  Part *parts;
-  gfloat *vectors; /* (nullable) f32 [n, D]: vectors only, without parts */
-  GMutex lock; /* of features and outputs */
-};
 
 G_DEFINE_BOXED_TYPE (UmedptEncoding, umedpt_encoding, umedpt_encoding_ref,
     umedpt_encoding_unref)
@@ -49,7 +27,7 @@ n_tasks (const UmedptEncoding *self)
 }
 
 static void
-part_clear (Part *part, guint tasks)
+part_clear (UmedptEncodingPart *part, guint tasks)
 {
   umedpt_features_clear (&part->features);
   for (guint i = 0; part->outputs && i < tasks; i++)
@@ -113,8 +91,8 @@ encoding_new (UmedptSession *session, guint n_images, gint width, gint height)
 
 /* --- the encoder -------------------------------------------------------- */
 
-static UmedptMemory *
-get_memory (UmedptEncoding *self)
+UmedptMemory *
+umedpt_encoding_get_memory (UmedptEncoding *self)
 {
   return umedpt_context_get_backend (umedpt_session_get_context (self->session))
       ->memory;
@@ -136,12 +114,12 @@ upload (UmedptEncoding *self, const UmedptImage *images, guint n,
     if (!umedpt_preprocess_into (&images[i], self->width, self->height,
             UMEDPT_U8 (host) + i * size, error))
       return NULL;
-  return umedpt_tensor_to (host, get_memory (self), error);
+  return umedpt_tensor_to (host, umedpt_encoding_get_memory (self), error);
 }
 
 static gboolean
-encode_part (UmedptEncoding *self, Part *part, const UmedptImage *images,
-    GError **error)
+encode_part (UmedptEncoding *self, UmedptEncodingPart *part,
+    const UmedptImage *images, GError **error)
 {
   g_autoptr (UmedptTensor) tensor = umedpt_session_has_device (self->session)
       ? upload (self, images, part->n, error)
@@ -165,10 +143,10 @@ encode_parts (UmedptEncoding *self, const UmedptImage *images,
     GCancellable *cancellable, GError **error)
 {
   self->n_parts = (self->n_images + self->part_size - 1) / self->part_size;
-  self->parts = g_new0 (Part, self->n_parts);
+  self->parts = g_new0 (UmedptEncodingPart, self->n_parts);
   for (guint i = 0; i < self->n_parts; i++) {
     const guint first = i * self->part_size;
-    Part *part = &self->parts[i];
+    UmedptEncodingPart *part = &self->parts[i];
 
     if (g_cancellable_is_cancelled (cancellable)) {
       g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED,
@@ -317,15 +295,28 @@ umedpt_encoding_has_features (const UmedptEncoding *self)
   return self->vectors == NULL;
 }
 
+gboolean
+umedpt_encoding_check_features (const UmedptEncodingPart *part, GError **error)
+{
+  if (part->features.pyramid[0])
+    return TRUE;
+  g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
+      "The features of the images are gone: they were encoded, or settled, "
+      "for other results.");
+  return FALSE;
+}
+
 /* --- vectors ------------------------------------------------------------ */
 
-/* The caller holds the lock. */
-static gboolean
-need_vectors (UmedptEncoding *self, Part *part, GError **error)
+gboolean
+umedpt_encoding_need_vectors (UmedptEncoding *self, UmedptEncodingPart *part,
+    GError **error)
 {
   UmedptFeatures *features = &part->features;
   UmedptContext *context = umedpt_session_get_context (self->session);
 
+  if (!features->vector && !umedpt_encoding_check_features (part, error))
+    return FALSE;
   umedpt_session_lock (self->session);
   if (!features->vector)
     umedpt_model_need_vector (self->model, context, features, error);
@@ -351,7 +342,7 @@ umedpt_encoding_get_embedding (UmedptEncoding *self, guint index,
 {
   gsize size;
   g_autoptr (UmedptTensor) host = NULL;
-  Part *part;
+  UmedptEncodingPart *part;
 
   g_return_val_if_fail (self != NULL && embedding != NULL, FALSE);
   g_return_val_if_fail (index < self->n_images, FALSE);
@@ -363,7 +354,7 @@ umedpt_encoding_get_embedding (UmedptEncoding *self, guint index,
   }
   part = &self->parts[index / self->part_size];
   g_mutex_lock (&self->lock);
-  if (need_vectors (self, part, error))
+  if (umedpt_encoding_need_vectors (self, part, error))
     host = umedpt_tensor_to (part->features.vector, NULL, error);
   g_mutex_unlock (&self->lock);
   if (!host)
@@ -371,228 +362,4 @@ umedpt_encoding_get_embedding (UmedptEncoding *self, guint index,
   memcpy (embedding, UMEDPT_F32 (host) + (index % self->part_size) * size,
       size * sizeof *embedding);
   return TRUE;
-}
-
-/* --- heads -------------------------------------------------------------- */
-
-/* i32 [n]: 0, 1, …: for a task that groups images into cases, each image by
- * itself is one. */
-static UmedptTensor *
-new_groups (UmedptEncoding *self, guint n, GError **error)
-{
-  const gint64 shape[] = { n };
-  g_autoptr (UmedptTensor) host =
-      umedpt_tensor_new (UMEDPT_DTYPE_I32, 1, shape, error);
-
-  if (!host)
-    return NULL;
-  for (guint i = 0; i < n; i++)
-    ((gint32 *) host->data)[i] = (gint32) i;
-  return umedpt_tensor_to (host, get_memory (self), error);
-}
-
-static gboolean
-run_task (UmedptEncoding *self, Part *part, guint task, GError **error)
-{
-  const UmedptDescription *description =
-      umedpt_model_get_description (self->model);
-  const UmedptTaskDescription *own =
-      g_ptr_array_index (description->tasks, task);
-  UmedptTaskOutput *output = &part->outputs[task];
-  g_autoptr (UmedptTensor) groups = NULL;
-  gboolean ok;
-
-  if (own->grouped && !(groups = new_groups (self, part->n, error)))
-    return FALSE;
-  umedpt_session_lock (self->session);
-  ok = umedpt_model_run_task (self->model,
-           umedpt_session_get_context (self->session), &part->features, task,
-           groups, groups ? part->n : 0, output, error) &&
-      umedpt_task_output_to_host (output, error);
-  umedpt_session_unlock (self->session);
-  if (!ok)
-    umedpt_task_output_clear (output);
-  return ok;
-}
-
-/* The logits of the part that image @index is in, or NULL with @error set. */
-static const UmedptTaskOutput *
-get_output (UmedptEncoding *self, guint index, guint task, GError **error)
-{
-  Part *part;
-  gboolean ok = TRUE;
-
-  if (self->vectors) {
-    g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
-        "The images were encoded for their embeddings only; encode them with "
-        "their features to run a task on them.");
-    return NULL;
-  }
-  part = &self->parts[index / self->part_size];
-  g_mutex_lock (&self->lock);
-  if (part->outputs[task].n_outputs == 0)
-    ok = run_task (self, part, task, error);
-  g_mutex_unlock (&self->lock);
-  return ok ? &part->outputs[task] : NULL;
-}
-
-static const UmedptTaskDescription *
-get_task (UmedptEncoding *self, guint task)
-{
-  return g_ptr_array_index (umedpt_model_get_description (self->model)->tasks,
-      task);
-}
-
-/**
- * umedpt_encoding_get_values:
- * @self: an encoding
- * @index: number of the image
- * @task: number of a classification, multi-label or regression task
- * @values: (out caller-allocates): f32 [K]: probabilities (softmax, sigmoid),
- *   or the number in the task's units
- * @error: return location for a #GError
- *
- * Returns: %TRUE, or %FALSE with @error set
- *
- * Since: 0.1
- */
-gboolean
-umedpt_encoding_get_values (UmedptEncoding *self, guint index, guint task,
-    gfloat *values, GError **error)
-{
-  const UmedptTaskOutput *output;
-
-  g_return_val_if_fail (self != NULL && values != NULL, FALSE);
-  g_return_val_if_fail (index < self->n_images && task < n_tasks (self), FALSE);
-  g_return_val_if_fail (get_task (self, task)->kind <= UMEDPT_TASK_REGRESSION,
-      FALSE);
-
-  output = get_output (self, index, task, error);
-  if (output)
-    umedpt_decode_values (output, get_task (self, task),
-        index % self->part_size, values);
-  return output != NULL;
-}
-
-/**
- * umedpt_encoding_get_boxes:
- * @self: an encoding
- * @index: number of the image
- * @task: number of a detection task
- * @settings: which boxes count
- * @boxes: (element-type UmedptBox): boxes are appended, best first, in pixels
- *   of the encoded size
- * @error: return location for a #GError
- *
- * Returns: %TRUE, or %FALSE with @error set
- *
- * Since: 0.1
- */
-gboolean
-umedpt_encoding_get_boxes (UmedptEncoding *self, guint index, guint task,
-    const UmedptDetectionSettings *settings, GArray *boxes, GError **error)
-{
-  const UmedptTaskOutput *output;
-
-  g_return_val_if_fail (self != NULL && boxes != NULL, FALSE);
-  g_return_val_if_fail (index < self->n_images && task < n_tasks (self), FALSE);
-  g_return_val_if_fail (get_task (self, task)->kind == UMEDPT_TASK_DETECTION,
-      FALSE);
-
-  output = get_output (self, index, task, error);
-  if (output)
-    umedpt_decode_boxes (output, index % self->part_size, self->width,
-        self->height, settings, boxes);
-  return output != NULL;
-}
-
-/**
- * umedpt_encoding_get_mask_size:
- * @self: an encoding
- * @width: (out): of its masks, pixels
- * @height: (out): as well
- *
- * Since: 0.1
- */
-void
-umedpt_encoding_get_mask_size (const UmedptEncoding *self, gint *width,
-    gint *height)
-{
-  g_return_if_fail (self != NULL);
-  *width = self->width / 4 * 2;
-  *height = self->height / 4 * 2;
-}
-
-static gboolean
-is_segmentation (UmedptEncoding *self, guint task)
-{
-  UmedptTaskKind kind = get_task (self, task)->kind;
-
-  return kind == UMEDPT_TASK_SEGMENTATION ||
-      kind == UMEDPT_TASK_MULTILABEL_SEGMENTATION;
-}
-
-/**
- * umedpt_encoding_get_mask:
- * @self: an encoding
- * @index: number of the image
- * @task: number of a segmentation task
- * @threshold: of the best class's probability, or of each label's
- * @mask: (out caller-allocates): u8 [height, width] with the size of
- *   umedpt_encoding_get_mask_size(): the class, or %UMEDPT_IGNORE_PIXEL; for
- *   multi-label tasks, and those with one label, u8 [height, width, K] of 0
- *   and 1
- * @error: return location for a #GError
- *
- * Returns: %TRUE, or %FALSE with @error set
- *
- * Since: 0.1
- */
-gboolean
-umedpt_encoding_get_mask (UmedptEncoding *self, guint index, guint task,
-    double threshold, guint8 *mask, GError **error)
-{
-  const UmedptTaskOutput *output;
-  gint width, height;
-
-  g_return_val_if_fail (self != NULL && mask != NULL, FALSE);
-  g_return_val_if_fail (index < self->n_images && task < n_tasks (self), FALSE);
-  g_return_val_if_fail (is_segmentation (self, task), FALSE);
-
-  output = get_output (self, index, task, error);
-  umedpt_encoding_get_mask_size (self, &width, &height);
-  if (output)
-    umedpt_decode_mask (output, get_task (self, task), index % self->part_size,
-        threshold, width, height, mask);
-  return output != NULL;
-}
-
-/**
- * umedpt_encoding_get_probabilities:
- * @self: an encoding
- * @index: number of the image
- * @task: number of a segmentation task
- * @probabilities: (out caller-allocates): f32 [height, width, K] with the size
- *   of umedpt_encoding_get_mask_size()
- * @error: return location for a #GError
- *
- * Returns: %TRUE, or %FALSE with @error set
- *
- * Since: 0.1
- */
-gboolean
-umedpt_encoding_get_probabilities (UmedptEncoding *self, guint index,
-    guint task, gfloat *probabilities, GError **error)
-{
-  const UmedptTaskOutput *output;
-
-  g_return_val_if_fail (self != NULL && probabilities != NULL, FALSE);
-  g_return_val_if_fail (index < self->n_images && task < n_tasks (self), FALSE);
-  g_return_val_if_fail (is_segmentation (self, task), FALSE);
-
-  output = get_output (self, index, task, error);
-  if (output)
-    umedpt_decode_probabilities (output, get_task (self, task),
-        index % self->part_size, probabilities);
-  return output != NULL;
 }

@@ -37,6 +37,13 @@ void umedpt_encoding_get_size (const UmedptEncoding *self, gint *width,
 UMEDPT_API
 gboolean umedpt_encoding_has_features (const UmedptEncoding *self);
 
+/* For many images at once: computes what will be asked for, all of it, and lets
+ * go of the features; afterwards nothing else can be asked for. @tasks: numbers
+ * of tasks; @embedding: the embeddings as well. */
+UMEDPT_API
+gboolean umedpt_encoding_settle (UmedptEncoding *self, const guint *tasks,
+    guint n_tasks, gboolean embedding, GError **error);
+
 /* Results of image @index. @task is a number in the model's description, and
  * must be of a kind that has such results. */
 

@@ -12,22 +12,23 @@
 
 #include "base/error.h"
 
-/* Positions along an axis of @size pixels. */
+/* Positions along an axis of @size pixels: even, so that pixels of half size
+ * fall together, but for the last one, which ends at the border. Steps are even
+ * and positions rounded up, so that none is farther from the next one. */
 static GArray *
 positions (gint size, gint side, gint overlap)
 {
   GArray *at = g_array_new (FALSE, FALSE, sizeof (gint));
-  const gint step = MAX (side - overlap, 1);
-  const gint n = size <= side ? 1 : (size - side + step - 1) / step + 1;
+  const gint step = MAX ((side - CLAMP (overlap, 0, side / 2)) & ~1, 1);
+  const gint span = MAX (size - side, 0);
+  const gint n = span / step + (span % step > 0); /* steps */
 
   for (gint i = 0; i < n; i++) {
-    /* even, so that pixels of half size fall together; the last one ends at
-     * the border */
-    gint x = n == 1 ? 0 : (gint) ((gint64) (size - side) * i / (n - 1));
-    if (i < n - 1)
-      x &= ~1;
-    g_array_append_val (at, x);
+    const gint64 x = ((gint64) span * i + n - 1) / n;
+    const gint even = (gint) (step > 1 ? (x + 1) & ~(gint64) 1 : x);
+    g_array_append_val (at, even);
   }
+  g_array_append_val (at, span);
   return at;
 }
 
@@ -36,7 +37,7 @@ positions (gint size, gint side, gint overlap)
  * @width: of the picture, pixels
  * @height: as well
  * @side: of a region, pixels
- * @overlap: that neighbours have in common at least, less than @side
+ * @overlap: that neighbours have in common at least; half of @side at most
  *
  * Returns: (transfer full) (element-type UmedptRegion): regions that cover the
  *   picture

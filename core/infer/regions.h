@@ -16,8 +16,8 @@ typedef struct
 } UmedptRegion;
 
 /* Regions of @side pixels (or the whole of a shorter side) that cover a picture
- * of @width x @height, spread evenly, with at least @overlap pixels in common;
- * row by row, at even positions. (transfer full) (element-type UmedptRegion) */
+ * of @width x @height, spread evenly, with at least @overlap pixels in common
+ * (of more than half a side, that half); row by row, at even positions. (transfer full) (element-type UmedptRegion) */
 UMEDPT_API
 GArray *umedpt_regions_tile (gint width, gint height, gint side, gint overlap);
 
