@@ -5,8 +5,13 @@
  */
 #include <gst/gst.h>
 
+#include "gstumedptdetect.h"
 #include "gstumedptembed.h"
+#include "gstumedptjson.h"
 #include "gstumedptmetaprivate.h"
+#include "gstumedptoverlay.h"
+#include "gstumedptresultsprivate.h"
+#include "gstumedptsegment.h"
 #include "gstumedptslidesink.h"
 #include "gstumedptslidesrc.h"
 
@@ -14,8 +19,13 @@ static gboolean
 plugin_init (GstPlugin *plugin)
 {
   gst_umedpt_meta_register ();
+  gst_umedpt_results_register ();
   return GST_ELEMENT_REGISTER (umedptslidesrc, plugin) &&
       GST_ELEMENT_REGISTER (umedptembed, plugin) &&
+      GST_ELEMENT_REGISTER (umedptsegment, plugin) &&
+      GST_ELEMENT_REGISTER (umedptdetect, plugin) &&
+      GST_ELEMENT_REGISTER (umedptjson, plugin) &&
+      GST_ELEMENT_REGISTER (umedptoverlay, plugin) &&
       GST_ELEMENT_REGISTER (umedptslidesink, plugin);
 }
 

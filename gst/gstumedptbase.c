@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The element half of the inference base class: model, events, queries. GstBaseTransform forwards events at once and knows nothing of
- * batches, so this class
+ * The element half of the inference base class: model, events, queries.
+ * GstBaseTransform forwards events at once and knows nothing of batches, so
+ * this class
  *   - runs and pushes the partial batch before every serialized event (EOS,
  *     SEGMENT, CAPS, GAP, STREAM_START, custom ones; TAG may overtake), and
  *     drops it on FLUSH_STOP;
@@ -9,8 +10,8 @@
  *     measured time of the inference; without it a sink finds the first frame
  *     of every batch late;
  *   - takes QoS into its own hands: GstBaseTransform would drop late frames.
- * The frames' own path is in gstumedptbatch.c, properties in
- * gstumedptproperties.c.
+ * The frames' own path is in gstumedptbatch.c, allocation in
+ * gstumedptallocation.c, properties in gstumedptproperties.c.
  */
 #include "gstumedptbaseprivate.h"
 #include "gstumedptenums.h"
@@ -42,15 +43,18 @@ gst_umedpt_base_finalize (GObject *object)
 
   g_free (priv->model_file);
   g_free (priv->device);
+  g_free (priv->look.object_class);
+  g_clear_pointer (&priv->wanted, g_array_unref);
   g_object_unref (priv->cancellable);
   G_OBJECT_CLASS (gst_umedpt_base_parent_class)->finalize (object);
 }
 
 /* --- starting and stopping ---------------------------------------------- */
 
-static UmedptSession *
-open_session (GstUmedptBase *self, GstUmedptBasePrivate *priv, GError **error)
+UmedptSession *
+gst_umedpt_base_open_session (GstUmedptBase *self, GError **error)
 {
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
   g_autofree char *model_file = NULL, *device = NULL;
   UmedptPrecision precision = UMEDPT_PRECISION_AUTO;
 
@@ -75,50 +79,73 @@ gst_umedpt_base_start (GstBaseTransform *trans)
   GstClockTime begin = gst_util_get_timestamp ();
   g_autoptr (UmedptSession) session = NULL;
   g_autoptr (GError) error = NULL;
+  gboolean wait = TRUE, renamed = FALSE;
+  guint n_model_files = 0;
 
-  session = open_session (self, priv, &error);
-  if (!session) {
+  GST_OBJECT_LOCK (self);
+  n_model_files = priv->n_model_files;
+  GST_OBJECT_UNLOCK (self);
+  session = gst_umedpt_base_open_session (self, &error);
+  if (!session ||
+      !GST_UMEDPT_BASE_GET_CLASS (self)->check (self, session, &error)) {
     GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_READING);
     return FALSE;
   }
   GST_OBJECT_LOCK (self);
   priv->stats = (GstUmedptStats){ 0 };
   priv->stats.model_load = gst_util_get_timestamp () - begin;
-  priv->capacity = priv->batch_size;
+  wait = priv->wait_for_results;
+  priv->capacity = wait ? priv->batch_size : 1;
   priv->live = FALSE;
   priv->frame_duration = priv->announced = priv->earliest = priv->position =
       GST_CLOCK_TIME_NONE;
   priv->inference = 0;
   GST_OBJECT_UNLOCK (self);
   priv->frames = g_new0 (GstVideoFrame, priv->capacity);
-  priv->images = g_new0 (UmedptImage, priv->capacity);
   priv->waiting = g_new0 (GstUmedptWaiting, priv->capacity);
   priv->timer = gst_umedpt_timer_new (gst_umedpt_batch_timeout, self);
   priv->flow = GST_FLOW_OK;
   priv->model_sent = FALSE;
+  priv->turn = 0;
+  g_atomic_int_set (&priv->ask, TRUE);
   g_cancellable_reset (priv->cancellable);
+  if (!wait)
+    priv->beside = gst_umedpt_beside_new (self);
   GST_INFO_OBJECT (self, "model ready on %s",
       umedpt_session_get_device (session));
   /* Last: the pads take data while this runs. Without a session it is
    * refused. */
+  GST_OBJECT_LOCK (self);
   g_atomic_pointer_set (&priv->session, g_steal_pointer (&session));
+  renamed = priv->n_model_files != n_model_files; /* while it was loaded */
+  GST_OBJECT_UNLOCK (self);
+  if (renamed)
+    gst_umedpt_reload_begin (self);
   return TRUE;
 }
 
 /* The pads are inactive and nobody holds the stream lock, so a timer callback
- * that is under way ends by itself. */
+ * that is under way ends by itself. Without a session no reload begins any
+ * more, so it goes before the one that may be under way is waited for. */
 static gboolean
 gst_umedpt_base_stop (GstBaseTransform *trans)
 {
   GstUmedptBase *self = GST_UMEDPT_BASE (trans);
   GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  UmedptSession *session = NULL;
 
   g_clear_pointer (&priv->timer, gst_umedpt_timer_free);
+  g_clear_pointer (&priv->beside, gst_umedpt_beside_free);
+  GST_OBJECT_LOCK (self);
+  session = g_steal_pointer (&priv->session);
+  g_clear_pointer (&priv->wanted, g_array_unref);
+  GST_OBJECT_UNLOCK (self);
+  gst_umedpt_reload_end (self);
   gst_umedpt_batch_drop (self);
+  gst_clear_buffer (&priv->last);
   g_clear_pointer (&priv->frames, g_free);
-  g_clear_pointer (&priv->images, g_free);
   g_clear_pointer (&priv->waiting, g_free);
-  g_clear_object (&priv->session);
+  g_clear_object (&session);
   return TRUE;
 }
 
@@ -151,7 +178,7 @@ gst_umedpt_base_latency (GstUmedptBase *self)
   if (batch > 1 && priv->batch_timeout > 0)
     latency =
         latency ? MIN (latency, priv->batch_timeout) : priv->batch_timeout;
-  if (priv->live)
+  if (priv->live && !priv->beside)
     latency += gst_util_uint64_scale_int (priv->inference, 105, 100);
   GST_OBJECT_UNLOCK (self);
   return latency;
@@ -234,7 +261,7 @@ gst_umedpt_base_query (GstBaseTransform *trans, GstPadDirection direction,
   return PARENT->query (trans, direction, query);
 }
 
-/* --- caps and allocation ------------------------------------------------ */
+/* --- caps ---------------------------------------------------------------- */
 
 /* Whether the input is live decides what may be skipped; a stream may start
  * before the pipeline has asked for its latency. */
@@ -249,6 +276,17 @@ upstream_is_live (GstBaseTransform *trans)
   return live;
 }
 
+void
+gst_umedpt_base_forget_results (GstUmedptBase *self)
+{
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+
+  gst_clear_buffer (&priv->last);
+  if (priv->beside)
+    gst_umedpt_beside_drop (priv->beside);
+}
+
+/* Results that are in pixels of another size hold no longer. */
 static gboolean
 gst_umedpt_base_set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
 {
@@ -262,6 +300,8 @@ gst_umedpt_base_set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
     return FALSE;
   }
   priv->info = info;
+  gst_umedpt_base_forget_results (self);
+  g_atomic_int_set (&priv->ask, TRUE);
   GST_OBJECT_LOCK (self);
   priv->live = live;
   priv->frame_duration = info.fps_n > 0
@@ -269,43 +309,6 @@ gst_umedpt_base_set_caps (GstBaseTransform *trans, GstCaps *in, GstCaps *out)
       : GST_CLOCK_TIME_NONE;
   GST_OBJECT_UNLOCK (self);
   gst_umedpt_base_announce_latency (self);
-  return TRUE;
-}
-
-/* Frames pass on as they are, so padded rows (GstVideoMeta) are welcome only
- * where downstream reads them, too. */
-static gboolean
-gst_umedpt_base_decide_allocation (GstBaseTransform *trans, GstQuery *query)
-{
-  GstUmedptBasePrivate *priv =
-      gst_umedpt_base_get_private (GST_UMEDPT_BASE (trans));
-
-  priv->peer_reads_video_meta =
-      gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
-  return PARENT->decide_allocation (trans, query);
-}
-
-/* We hold a batch; a smaller pool would stall upstream. */
-static gboolean
-gst_umedpt_base_propose_allocation (GstBaseTransform *trans,
-    GstQuery *decide_query, GstQuery *query)
-{
-  GstUmedptBasePrivate *priv =
-      gst_umedpt_base_get_private (GST_UMEDPT_BASE (trans));
-  GstCaps *caps = NULL;
-  GstVideoInfo info;
-
-  if (!PARENT->propose_allocation (trans, decide_query, query))
-    return FALSE;
-  gst_query_parse_allocation (query, &caps, NULL);
-  if (!caps || !gst_video_info_from_caps (&info, caps))
-    return FALSE;
-  if (priv->peer_reads_video_meta &&
-      !gst_query_find_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL))
-    gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
-  if (gst_query_get_n_allocation_pools (query) == 0)
-    gst_query_add_allocation_pool (query, NULL, GST_VIDEO_INFO_SIZE (&info),
-        priv->capacity + 1, 0);
   return TRUE;
 }
 
@@ -323,7 +326,7 @@ gst_umedpt_base_push_model (GstUmedptBase *self)
   model = umedpt_session_get_model (session);
   priv->model_sent = TRUE;
   gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
-      gst_umedpt_event_new_model (GST_UMEDPT_BASE_GET_CLASS (self)->tensor,
+      gst_umedpt_event_new_model (GST_UMEDPT_BASE_GET_CLASS (self)->result,
           umedpt_model_get_description (model)->arch,
           umedpt_model_get_hash (model),
           umedpt_session_get_embedding_size (session)));
@@ -333,7 +336,10 @@ static void
 flush (GstUmedptBase *self, GstUmedptBasePrivate *priv)
 {
   gst_umedpt_batch_drop (self);
+  gst_umedpt_base_forget_results (self);
+  g_atomic_int_set (&priv->ask, TRUE);
   priv->flow = GST_FLOW_OK;
+  priv->turn = 0;
   g_cancellable_reset (priv->cancellable);
   GST_OBJECT_LOCK (self);
   priv->position = GST_CLOCK_TIME_NONE;
@@ -361,6 +367,8 @@ gst_umedpt_base_sink_event (GstBaseTransform *trans, GstEvent *event)
     default:
       if (GST_EVENT_IS_SERIALIZED (event))
         gst_umedpt_batch_drain (self);
+      if (type == GST_EVENT_STREAM_START)
+        gst_umedpt_base_forget_results (self);
       break;
   }
   ok = PARENT->sink_event (trans, event);
@@ -375,6 +383,8 @@ gst_umedpt_base_src_event (GstBaseTransform *trans, GstEvent *event)
   GstUmedptBase *self = GST_UMEDPT_BASE (trans);
   GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
 
+  if (GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE)
+    g_atomic_int_set (&priv->ask, TRUE);
   if (GST_EVENT_TYPE (event) == GST_EVENT_QOS) {
     GstClockTimeDiff diff = 0;
     GstClockTime timestamp = GST_CLOCK_TIME_NONE;
@@ -413,7 +423,22 @@ gst_umedpt_base_class_init (GstUmedptBaseClass *klass)
   object->get_property = gst_umedpt_base_get_property;
   object->finalize = gst_umedpt_base_finalize;
   gst_umedpt_base_install_properties (object);
+  /**
+   * GstUmedptBase::model-updated:
+   * @self: the element
+   * @success: whether the element works with the new model from here on
+   * @path: the file
+   *
+   * Another model-file was set while frames flowed, and has been loaded, or
+   * refused: then the old model works on, and a warning on the bus says why.
+   * Emitted in a thread of the element's.
+   *
+   * Since: 0.1
+   */
+  g_signal_new ("model-updated", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST,
+      0, NULL, NULL, NULL, G_TYPE_NONE, 2, G_TYPE_BOOLEAN, G_TYPE_STRING);
   gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_PRECISION, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_INFERENCE_REGION, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_UMEDPT_BASE, 0);
 
   GST_ELEMENT_CLASS (klass)->change_state = gst_umedpt_base_change_state;
@@ -421,7 +446,6 @@ gst_umedpt_base_class_init (GstUmedptBaseClass *klass)
   trans->stop = gst_umedpt_base_stop;
   trans->set_caps = gst_umedpt_base_set_caps;
   trans->query = gst_umedpt_base_query;
-  trans->decide_allocation = gst_umedpt_base_decide_allocation;
   trans->propose_allocation = gst_umedpt_base_propose_allocation;
   trans->sink_event = gst_umedpt_base_sink_event;
   trans->src_event = gst_umedpt_base_src_event;
@@ -438,6 +462,9 @@ gst_umedpt_base_init (GstUmedptBase *self)
   priv->device = g_strdup (GST_UMEDPT_DEFAULT_DEVICE);
   priv->precision = UMEDPT_PRECISION_AUTO;
   priv->batch_size = 1;
+  priv->interval = 1;
+  priv->look.tile_overlap = 32;
+  priv->wait_for_results = TRUE;
   priv->qos = TRUE;
   priv->frame_duration = priv->announced = priv->earliest = priv->position =
       GST_CLOCK_TIME_NONE;

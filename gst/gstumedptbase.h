@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The abstract base of the inference elements: model, device, batching,
- * latency, quality of service and statistics. A subclass says what to run on a
- * batch and what to attach to each frame.
+ * regions, latency, quality of service and statistics. A subclass says which
+ * tasks of a model it runs, and puts their results on a frame.
  */
 #pragma once
 
 #include <gst/base/gstbasetransform.h>
+#include <gst/video/video.h>
 
-#include "infer/session.h"
+#include "infer/encoding.h"
+#include "infer/regions.h"
 
 G_BEGIN_DECLS
 
@@ -16,26 +18,60 @@ G_BEGIN_DECLS
 G_DECLARE_DERIVABLE_TYPE (GstUmedptBase, gst_umedpt_base, GST, UMEDPT_BASE,
     GstBaseTransform)
 
+/* What the network takes without conversion. */
+#define GST_UMEDPT_FORMATS "{ RGB, BGR, RGBx, RGBA, BGRx, BGRA, GRAY8 }"
+
+/* A part of a frame that went through the encoder. */
+typedef struct
+{
+  UmedptEncoding *encoding;
+  guint index; /* of the image in it */
+  UmedptRegion region;
+} GstUmedptView;
+
+/* What was looked at in one frame. */
+typedef struct
+{
+  UmedptSession *session;
+  gint width, height; /* of the frame */
+  GstClockTime pts;
+  gboolean whole; /* one view of all of it; else regions, or none */
+  guint64 checksum; /* of a whole frame, where features are shared */
+  guint n_views;
+  GstUmedptView *views; /* [n_views] */
+} GstUmedptLook;
+
 /**
  * GstUmedptBaseClass:
- * @tensor: id of the result, for the "umedpt-model" event
- * @infer: runs the session on @n_images images, in the streaming thread; keeps
- *   the results until the next call
- * @attach: puts result @i of the last @infer on a writable buffer
- * @describe: (nullable): adds result @i to an element message
+ * @result: what the results are, for the "umedpt-model" event and messages
+ * @check: whether the element can work with the session's model
+ * @get_input: to which size frames are brought for the network
+ * @needs_features: whether more than embeddings is wanted
+ * @settle: runs the heads on all images of an encoding and lets its features go
+ * @process: runs heads on what was looked at, and puts the results on a
+ *   writable buffer. Called in the streaming thread or beside it
+ * @describe: (nullable): adds the results on @buffer to an element message
+ * @finish: (nullable): the buffer that leaves instead of @buffer (transfer
+ *   full), with results or, if it was skipped, without; in the streaming thread
  */
 struct _GstUmedptBaseClass
 {
   GstBaseTransformClass parent_class;
 
-  const char *tensor;
-  gboolean (*infer) (GstUmedptBase *self, UmedptSession *session,
-      const UmedptImage *images, guint n_images, GCancellable *cancellable,
+  const char *result;
+  gboolean (*check) (GstUmedptBase *self, UmedptSession *session,
       GError **error);
-  void (*attach) (GstUmedptBase *self, UmedptSession *session, guint i,
-      GstBuffer *buffer);
-  void (*describe) (GstUmedptBase *self, UmedptSession *session, guint i,
+  void (*get_input) (GstUmedptBase *self, UmedptSession *session, gint *width,
+      gint *height);
+  gboolean (*needs_features) (GstUmedptBase *self);
+  gboolean (*settle) (GstUmedptBase *self, UmedptEncoding *encoding,
+      GError **error);
+  gboolean (*process) (GstUmedptBase *self, const GstUmedptLook *look,
+      GstBuffer *buffer, GError **error);
+  void (*describe) (GstUmedptBase *self, GstBuffer *buffer,
       GstStructure *message);
+  GstBuffer *(*finish) (GstUmedptBase *self, UmedptSession *session,
+      GstBuffer *buffer, const GstVideoInfo *info);
 };
 
 G_END_DECLS

@@ -4,94 +4,19 @@
  * is full (or the wait has lasted long enough, or an event follows), the batch
  * runs, the frames leave in the order in which they came. Every frame that
  * comes in goes out, with its time stamps and flags; only its inference may be
- * left out, if it is late in a live stream or marked as a gap.
+ * left out, if it is late in a live stream, marked as a gap, or not its turn.
+ * It may then carry the last results, for a limited time.
  *
- * Inference is synchronous in the streaming thread; what shall run beside it
- * gets a queue element.
+ * Inference is synchronous in the streaming thread, unless frames shall not
+ * wait for it (gstumedptbeside.c).
  */
 #include "gstumedptbaseprivate.h"
 #include "gstumedpterror.h"
 #include "gstumedptevents.h"
+#include "gstumedptfeatures.h"
 
 GST_DEBUG_CATEGORY_EXTERN (gst_umedpt_base_debug);
 #define GST_CAT_DEFAULT gst_umedpt_base_debug
-
-static UmedptPixels
-pixels_of (GstVideoFormat format)
-{
-  switch (format) {
-    case GST_VIDEO_FORMAT_BGR:
-      return UMEDPT_PIXELS_BGR;
-    case GST_VIDEO_FORMAT_RGBx:
-    case GST_VIDEO_FORMAT_RGBA:
-      return UMEDPT_PIXELS_RGBX;
-    case GST_VIDEO_FORMAT_BGRx:
-    case GST_VIDEO_FORMAT_BGRA:
-      return UMEDPT_PIXELS_BGRX;
-    case GST_VIDEO_FORMAT_GRAY8:
-      return UMEDPT_PIXELS_GRAY8;
-    default:
-      return UMEDPT_PIXELS_RGB;
-  }
-}
-
-/* After a flush a frame may come before the segment that it belongs to; it has
- * no place in time then. */
-static guint64
-running_time (GstUmedptBase *self, GstClockTime pts)
-{
-  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
-
-  return segment->format == GST_FORMAT_TIME
-      ? gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts)
-      : GST_CLOCK_TIME_NONE;
-}
-
-static guint64
-stream_time (GstUmedptBase *self, GstClockTime pts)
-{
-  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
-
-  return segment->format == GST_FORMAT_TIME
-      ? gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts)
-      : GST_CLOCK_TIME_NONE;
-}
-
-/* --- late frames -------------------------------------------------------- */
-
-static gboolean
-is_late (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer)
-{
-  GstClockTime running = running_time (self, GST_BUFFER_PTS (buffer));
-  gboolean late = FALSE;
-
-  GST_OBJECT_LOCK (self);
-  late = priv->live && priv->qos && GST_CLOCK_TIME_IS_VALID (running) &&
-      GST_CLOCK_TIME_IS_VALID (priv->earliest) && running < priv->earliest;
-  GST_OBJECT_UNLOCK (self);
-  return late;
-}
-
-/* The frame goes out; the message says that its result is missing. */
-static void
-post_qos (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer)
-{
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  guint64 running = running_time (self, pts);
-  guint64 stream = stream_time (self, pts);
-  GstMessage *message = NULL;
-
-  GST_OBJECT_LOCK (self);
-  priv->stats.skipped_late++;
-  message = gst_message_new_qos (GST_OBJECT (self), TRUE, running, stream, pts,
-      GST_BUFFER_DURATION (buffer));
-  gst_message_set_qos_values (message, GST_CLOCK_DIFF (running, priv->earliest),
-      priv->proportion, 1000000);
-  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, priv->stats.inferred,
-      priv->stats.skipped_late);
-  GST_OBJECT_UNLOCK (self);
-  gst_element_post_message (GST_ELEMENT (self), message);
-}
 
 /* --- running a batch ---------------------------------------------------- */
 
@@ -104,15 +29,15 @@ unmap_frames (GstUmedptBasePrivate *priv, guint n)
 
 /* Maps the waiting frames that want inference; their number in @n. */
 static gboolean
-map_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint *n)
+map_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv,
+    GstBuffer **buffers, guint *n)
 {
   *n = 0;
   for (guint i = 0; i < priv->n_waiting; i++) {
-    GstVideoFrame *frame = &priv->frames[*n];
-
     if (priv->waiting[i].skip)
       continue;
-    if (!gst_video_frame_map (frame, &priv->info, priv->waiting[i].buffer,
+    if (!gst_video_frame_map (&priv->frames[*n], &priv->info,
+            priv->waiting[i].buffer,
             GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
       unmap_frames (priv, *n);
       GST_ELEMENT_ERROR (self, STREAM, FAILED,
@@ -120,14 +45,7 @@ map_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint *n)
           ("gst_video_frame_map() failed"));
       return FALSE;
     }
-    priv->images[*n] = (UmedptImage){
-      .data = GST_VIDEO_FRAME_PLANE_DATA (frame, 0),
-      .width = GST_VIDEO_FRAME_WIDTH (frame),
-      .height = GST_VIDEO_FRAME_HEIGHT (frame),
-      .stride = GST_VIDEO_FRAME_PLANE_STRIDE (frame, 0),
-      .pixels = pixels_of (GST_VIDEO_FRAME_FORMAT (frame)),
-    };
-    (*n)++;
+    buffers[(*n)++] = priv->waiting[i].buffer;
   }
   return TRUE;
 }
@@ -142,23 +60,129 @@ count_batch (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint n,
   GST_OBJECT_UNLOCK (self);
 }
 
-static GstFlowReturn
-infer (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint n,
-    GstClockTime *took)
+static void
+post_result (GstUmedptBase *self, GstBuffer *buffer)
 {
-  g_autoptr (GError) error = NULL;
-  GstClockTime begin = gst_util_get_timestamp ();
-  gboolean ok = GST_UMEDPT_BASE_GET_CLASS (self)->infer (self, priv->session,
-      priv->images, n, priv->cancellable, &error);
+  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  GstStructure *s = gst_structure_new (klass->result, "timestamp",
+      G_TYPE_UINT64, pts, "stream-time", G_TYPE_UINT64,
+      gst_umedpt_base_stream_time (self, pts), "running-time", G_TYPE_UINT64,
+      gst_umedpt_base_running_time (self, pts), "duration", G_TYPE_UINT64,
+      GST_BUFFER_DURATION (buffer), NULL);
 
-  *took = gst_util_get_timestamp () - begin;
+  if (klass->describe)
+    klass->describe (self, buffer, s);
+  gst_element_post_message (GST_ELEMENT (self),
+      gst_message_new_element (GST_OBJECT (self), s));
+}
+
+/* The features go along where a later element wants them. */
+static void
+hand_on_features (GstUmedptBase *self, GstUmedptBasePrivate *priv,
+    const GstUmedptLook *look, GstBuffer *buffer)
+{
+  g_autoptr (GArray) wanted = NULL;
+
+  GST_OBJECT_LOCK (self);
+  wanted = priv->wanted ? g_array_ref (priv->wanted) : NULL;
+  GST_OBJECT_UNLOCK (self);
+  if (look && look->whole) {
+    GstUmedptView *view = &look->views[0];
+    GstUmedptWanted what = { look->session, 0, 0 };
+
+    umedpt_encoding_get_size (view->encoding, &what.width, &what.height);
+    if (umedpt_encoding_has_features (view->encoding) &&
+        gst_umedpt_features_are_wanted (wanted, &what))
+      gst_umedpt_features_attach (buffer, view->encoding, view->index,
+          look->checksum);
+  }
+  gst_umedpt_features_release (buffer, wanted);
+}
+
+static void
+make_ready (GstUmedptBase *self, GstUmedptBasePrivate *priv,
+    const GstUmedptWaiting *frame, GstBuffer *buffer)
+{
+  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
+  GstUmedptWaiting *done = g_new (GstUmedptWaiting, 1);
+
+  if (klass->finish)
+    buffer = klass->finish (self, priv->session, buffer, &priv->info);
+  *done = *frame;
+  done->buffer = buffer;
+  g_queue_push_tail (&priv->ready, done);
+}
+
+/* Results go on a copy that shares the frame's pixels where others hold it,
+ * too. The waiting frames go on to the ready ones. */
+static gboolean
+finish_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv,
+    const GstUmedptLook *looks, GError **error)
+{
+  gboolean post = FALSE, hold = FALSE;
+  guint next = 0;
+
+  GST_OBJECT_LOCK (self);
+  post = priv->post_messages;
+  hold = priv->hold > 0;
+  GST_OBJECT_UNLOCK (self);
+  for (guint i = 0; i < priv->n_waiting; i++) {
+    GstUmedptWaiting *frame = &priv->waiting[i];
+    GstBuffer *buffer = g_steal_pointer (&frame->buffer);
+
+    if (frame->skip) {
+      buffer =
+          gst_buffer_make_writable (gst_umedpt_skip_attach_held (self, buffer));
+      hand_on_features (self, priv, NULL, buffer);
+    } else {
+      const GstUmedptLook *look = &looks[next++];
+
+      buffer = gst_buffer_make_writable (buffer);
+      if (!gst_umedpt_skip_process (self, look, hold, buffer, error)) {
+        gst_buffer_unref (buffer);
+        return FALSE;
+      }
+      hand_on_features (self, priv, look, buffer);
+      if (post)
+        post_result (self, buffer);
+      GST_OBJECT_LOCK (self);
+      gst_umedpt_stats_add_age (&priv->stats, 0);
+      GST_OBJECT_UNLOCK (self);
+    }
+    make_ready (self, priv, frame, buffer);
+  }
+  priv->n_waiting = priv->n_skipped = 0;
+  return TRUE;
+}
+
+/* Encoder and heads for all that waits. */
+static gboolean
+infer (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer **buffers,
+    guint n, GstClockTime *took, GError **error)
+{
+  GstClockTime begin = gst_util_get_timestamp ();
+  g_autofree GstUmedptLook *looks = g_new0 (GstUmedptLook, MAX (n, 1));
+  gboolean ok = n == 0 ||
+      gst_umedpt_look (self, priv->session, priv->frames, buffers, n, looks,
+          error);
+
   unmap_frames (priv, n);
-  if (ok) {
+  ok = ok && finish_frames (self, priv, looks, error);
+  for (guint i = 0; i < n; i++)
+    gst_umedpt_look_clear (&looks[i]);
+  *took = gst_util_get_timestamp () - begin;
+  if (ok && n > 0) {
     count_batch (self, priv, n, *took);
     GST_LOG_OBJECT (self, "%u frames in %" GST_TIME_FORMAT, n,
         GST_TIME_ARGS (*took));
-    return GST_FLOW_OK;
   }
+  return ok;
+}
+
+static GstFlowReturn
+failure (GstUmedptBase *self, GstUmedptBasePrivate *priv, const GError *error)
+{
   if (g_error_matches (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED) ||
       g_cancellable_is_cancelled (priv->cancellable))
     return GST_FLOW_FLUSHING;
@@ -166,71 +190,60 @@ infer (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint n,
   return GST_FLOW_ERROR;
 }
 
-static void
-post_result (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint i,
-    GstBuffer *buffer)
-{
-  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstStructure *s = gst_structure_new (klass->tensor, "timestamp",
-      G_TYPE_UINT64, pts, "stream-time", G_TYPE_UINT64, stream_time (self, pts),
-      "running-time", G_TYPE_UINT64, running_time (self, pts), "duration",
-      G_TYPE_UINT64, GST_BUFFER_DURATION (buffer), NULL);
-
-  if (klass->describe)
-    klass->describe (self, priv->session, i, s);
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_element (GST_OBJECT (self), s));
-}
-
-/* Moves the waiting frames to the ready ones, with their results. */
-static void
-finish_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv)
-{
-  gboolean post = FALSE;
-  guint result = 0;
-
-  GST_OBJECT_LOCK (self);
-  post = priv->post_messages;
-  GST_OBJECT_UNLOCK (self);
-  for (guint i = 0; i < priv->n_waiting; i++) {
-    GstBuffer *buffer = priv->waiting[i].buffer;
-
-    if (!priv->waiting[i].skip) {
-      /* others may hold the frame: the result goes on a copy that shares its
-       * pixels */
-      buffer = gst_buffer_make_writable (buffer);
-      GST_UMEDPT_BASE_GET_CLASS (self)->attach (self, priv->session, result,
-          buffer);
-      if (post)
-        post_result (self, priv, result, buffer);
-      result++;
-    }
-    g_queue_push_tail (&priv->ready, buffer);
-  }
-  priv->n_waiting = priv->n_skipped = 0;
-}
-
 static GstFlowReturn
 run_batch (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstClockTime *took)
 {
+  g_autofree GstBuffer **buffers = g_new (GstBuffer *, priv->capacity);
+  g_autoptr (GError) error = NULL;
   GstFlowReturn flow = GST_FLOW_OK;
   guint n = 0;
 
   gst_umedpt_timer_disarm (priv->timer);
   *took = 0;
-  if (!map_frames (self, priv, &n))
+  gst_umedpt_reload_take (self);
+  if (!map_frames (self, priv, buffers, &n))
     flow = GST_FLOW_ERROR;
-  else if (n > 0)
-    flow = infer (self, priv, n, took);
-  if (flow == GST_FLOW_OK)
-    finish_frames (self, priv);
-  else
+  else if (!infer (self, priv, buffers, n, took, &error))
+    flow = failure (self, priv, error);
+  if (flow != GST_FLOW_OK)
     gst_umedpt_batch_drop (self);
   if (flow == GST_FLOW_ERROR)
     gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
         gst_umedpt_event_new_failed ());
   return flow;
+}
+
+/* --- frames that do not wait -------------------------------------------- */
+
+static GstFlowReturn
+pass_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv,
+    GstUmedptWaiting *frame)
+{
+  GstBuffer *newest = NULL;
+  gboolean post = FALSE;
+
+  if (gst_umedpt_beside_take_failure (priv->beside)) {
+    gst_buffer_unref (frame->buffer);
+    gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
+        gst_umedpt_event_new_failed ());
+    return GST_FLOW_ERROR;
+  }
+  gst_umedpt_reload_take (self);
+  newest = gst_umedpt_beside_get (priv->beside);
+  if (newest) {
+    gst_clear_buffer (&priv->last);
+    priv->last = newest;
+    GST_OBJECT_LOCK (self);
+    post = priv->post_messages;
+    GST_OBJECT_UNLOCK (self);
+    if (post)
+      post_result (self, newest);
+  }
+  if (!frame->skip)
+    gst_umedpt_beside_offer (priv->beside, frame->buffer, &priv->info);
+  frame->buffer = gst_umedpt_skip_attach_held (self, frame->buffer);
+  make_ready (self, priv, frame, frame->buffer);
+  return GST_FLOW_OK;
 }
 
 /* --- in and out --------------------------------------------------------- */
@@ -264,28 +277,47 @@ longest_wait (GstUmedptBase *self, GstUmedptBasePrivate *priv)
   return wait;
 }
 
-static void
-take_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer)
+/* Every frame of the interval's number but the first has no turn. */
+static gboolean
+has_turn (GstUmedptBase *self, GstUmedptBasePrivate *priv)
+{
+  guint interval = 1;
+
+  GST_OBJECT_LOCK (self);
+  interval = priv->interval;
+  GST_OBJECT_UNLOCK (self);
+  return priv->turn++ % interval == 0;
+}
+
+static GstFlowReturn
+take_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer,
+    GstClockTime arrived)
 {
   gboolean gap = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
-  gboolean late = !gap && is_late (self, priv, buffer);
-  gboolean skip = gap || late;
+  gboolean turn = gap || has_turn (self, priv);
+  gboolean late =
+      !gap && turn && !priv->beside && gst_umedpt_skip_is_late (self, buffer);
+  GstUmedptWaiting frame = { buffer, arrived, gap || late || !turn };
   GstClockTime wait = GST_CLOCK_TIME_NONE;
 
   if (late)
-    post_qos (self, priv, buffer);
+    gst_umedpt_skip_post_late (self, buffer);
   GST_OBJECT_LOCK (self);
   priv->stats.frames_in++;
   priv->stats.skipped_gap += gap;
+  priv->stats.skipped_interval += !turn;
   GST_OBJECT_UNLOCK (self);
+  if (priv->beside)
+    return pass_frame (self, priv, &frame);
 
-  priv->waiting[priv->n_waiting++] = (GstUmedptWaiting){ buffer, skip };
-  priv->n_skipped += skip;
+  priv->waiting[priv->n_waiting++] = frame;
+  priv->n_skipped += frame.skip;
   if (priv->n_waiting == 1 && priv->capacity > 1) {
     wait = longest_wait (self, priv);
     if (GST_CLOCK_TIME_IS_VALID (wait))
       gst_umedpt_timer_arm (priv->timer, wait);
   }
+  return GST_FLOW_OK;
 }
 
 GstFlowReturn
@@ -315,8 +347,11 @@ gst_umedpt_batch_submit (GstBaseTransform *trans, gboolean is_discont,
   }
   flow = GST_BASE_TRANSFORM_CLASS (g_type_class_peek (GST_TYPE_BASE_TRANSFORM))
              ->submit_input_buffer (trans, is_discont, buffer);
+  if (flow == GST_FLOW_OK && !priv->beside &&
+      g_atomic_int_compare_and_exchange (&priv->ask, TRUE, FALSE))
+    gst_umedpt_base_ask_downstream (self);
   if (flow == GST_FLOW_OK && trans->queued_buf)
-    take_frame (self, priv, g_steal_pointer (&trans->queued_buf));
+    flow = take_frame (self, priv, g_steal_pointer (&trans->queued_buf), begin);
   count_overhead (self, priv, begin, 0);
   return flow;
 }
@@ -329,21 +364,29 @@ batch_is_complete (GstUmedptBasePrivate *priv)
       (priv->n_waiting > 0 && priv->n_skipped == priv->n_waiting);
 }
 
-static void
-note_frame_out (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    GstBuffer *buffer)
+/* The next frame to leave, or NULL. (transfer full) */
+static GstBuffer *
+take_ready (GstUmedptBase *self, GstUmedptBasePrivate *priv)
 {
-  GstClockTime end = GST_BUFFER_PTS (buffer);
-  guint64 position;
+  g_autofree GstUmedptWaiting *frame = g_queue_pop_head (&priv->ready);
+  GstBuffer *buffer = frame ? frame->buffer : NULL;
+  GstClockTime end = GST_CLOCK_TIME_NONE;
+  guint64 position = 0;
+
+  if (!buffer)
+    return NULL;
+  end = GST_BUFFER_PTS (buffer);
 
   if (GST_CLOCK_TIME_IS_VALID (end) && GST_BUFFER_DURATION_IS_VALID (buffer))
     end += GST_BUFFER_DURATION (buffer);
-  position = stream_time (self, end);
+  position = gst_umedpt_base_stream_time (self, end);
   GST_OBJECT_LOCK (self);
-  priv->stats.frames_out++;
+  gst_umedpt_stats_add_delay (&priv->stats,
+      gst_util_get_timestamp () - frame->arrived);
   if (GST_CLOCK_TIME_IS_VALID (position))
     priv->position = position;
   GST_OBJECT_UNLOCK (self);
+  return buffer;
 }
 
 GstFlowReturn
@@ -360,9 +403,7 @@ gst_umedpt_batch_generate (GstBaseTransform *trans, GstBuffer **buffer)
     gst_umedpt_base_announce_latency (self);
   }
   if (flow == GST_FLOW_OK)
-    *buffer = g_queue_pop_head (&priv->ready);
-  if (*buffer)
-    note_frame_out (self, priv, *buffer);
+    *buffer = take_ready (self, priv);
   count_overhead (self, priv, begin, took);
   return flow;
 }
@@ -377,10 +418,8 @@ gst_umedpt_batch_drain (GstUmedptBase *self)
 
   if (priv->n_waiting > 0)
     flow = run_batch (self, priv, &took);
-  while (flow == GST_FLOW_OK && (buffer = g_queue_pop_head (&priv->ready))) {
-    note_frame_out (self, priv, buffer);
+  while (flow == GST_FLOW_OK && (buffer = take_ready (self, priv)))
     flow = gst_pad_push (GST_BASE_TRANSFORM_SRC_PAD (self), buffer);
-  }
   if (flow != GST_FLOW_OK) {
     GST_DEBUG_OBJECT (self, "draining ended with %s", gst_flow_get_name (flow));
     gst_umedpt_batch_drop (self);
@@ -393,14 +432,16 @@ void
 gst_umedpt_batch_drop (GstUmedptBase *self)
 {
   GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
-  GstBuffer *buffer = NULL;
+  GstUmedptWaiting *frame = NULL;
 
   if (priv->timer)
     gst_umedpt_timer_disarm (priv->timer);
-  while ((buffer = g_queue_pop_head (&priv->ready)))
-    gst_buffer_unref (buffer);
+  while ((frame = g_queue_pop_head (&priv->ready))) {
+    gst_buffer_unref (frame->buffer);
+    g_free (frame);
+  }
   for (guint i = 0; i < priv->n_waiting; i++)
-    gst_buffer_unref (priv->waiting[i].buffer);
+    gst_clear_buffer (&priv->waiting[i].buffer);
   priv->n_waiting = priv->n_skipped = 0;
 }
 

@@ -21,6 +21,19 @@ gst_umedpt_slide_name (const char *path)
   return g_steal_pointer (&base);
 }
 
+/* The region that was asked for, cut to the slide; else all of it. */
+static void
+get_region (const gint64 asked[4], const UmedptSlideLevel *level0,
+    gint64 region[4])
+{
+  const gboolean all = asked[2] == 0;
+
+  region[0] = all ? 0 : asked[0];
+  region[1] = all ? 0 : asked[1];
+  region[2] = all ? level0->width : MIN (asked[2], level0->width - asked[0]);
+  region[3] = all ? level0->height : MIN (asked[3], level0->height - asked[1]);
+}
+
 GstEvent *
 gst_umedpt_event_new_slide (UmedptTilePlan *plan, guint64 start_index)
 {
@@ -30,7 +43,11 @@ gst_umedpt_event_new_slide (UmedptTilePlan *plan, guint64 start_index)
   g_autofree char *name = gst_umedpt_slide_name (umedpt_slide_get_path (slide));
   UmedptMppSource source = UMEDPT_MPP_UNKNOWN;
   double level0_mpp = umedpt_tile_plan_get_slide_mpp (plan, &source);
+  gint64 region[4], bounds[4] = { 0, 0, 0, 0 };
 
+  get_region (options->region, level0, region);
+  umedpt_slide_get_bounds (slide, &bounds[0], &bounds[1], &bounds[2],
+      &bounds[3]);
   // clang-format off
   return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_STICKY,
       gst_structure_new (GST_UMEDPT_EVENT_SLIDE,
@@ -42,6 +59,12 @@ gst_umedpt_event_new_slide (UmedptTilePlan *plan, guint64 start_index)
           "level0-width", G_TYPE_INT64, level0->width,
           "level0-height", G_TYPE_INT64, level0->height,
           "level0-mpp", G_TYPE_DOUBLE, level0_mpp,
+          "bounds-x", G_TYPE_INT64, bounds[0],
+          "bounds-y", G_TYPE_INT64, bounds[1],
+          "region-x", G_TYPE_INT64, region[0],
+          "region-y", G_TYPE_INT64, region[1],
+          "region-width", G_TYPE_INT64, region[2],
+          "region-height", G_TYPE_INT64, region[3],
           "mpp", G_TYPE_DOUBLE, umedpt_tile_plan_get_mpp (plan),
           "downsample", G_TYPE_DOUBLE, umedpt_tile_plan_get_downsample (plan),
           "tile-size", G_TYPE_INT, options->tile_size,

@@ -6,7 +6,9 @@
  * "umedpt-slide", sticky: slide, path, vendor, mpp-source, plan-hash
  *   (strings), level0-width, level0-height (int64), level0-mpp, mpp,
  *   downsample (double), tile-size, overlap (int), n-tiles, n-skipped,
- *   start-index (uint64).
+ *   start-index (uint64); region-x, region-y, region-width, region-height
+ *   (int64, level 0): what the grid of tiles covers; bounds-x, bounds-y (int64,
+ *   level 0): where QuPath counts from, 0 if the slide has no bounds.
  * "umedpt-model", sticky: tensor (id of the results), arch, hash (strings),
  *   dim (uint, length of the embedding).
  * "umedpt-bad-tile", serialized, in the place of the tile that could not be

@@ -6,6 +6,10 @@
  */
 #include "gstumedptmetaprivate.h"
 
+#include <string.h>
+
+#include "gstumedptanalytics.h"
+
 static gboolean
 tensor_meta_init (GstMeta *meta, gpointer params, GstBuffer *buffer)
 {
@@ -35,14 +39,21 @@ tensor_meta_transform (GstBuffer *dest, GstMeta *meta, GstBuffer *buffer,
     GQuark type, gpointer data)
 {
   const GstUmedptTensorMeta *self = (const GstUmedptTensorMeta *) meta;
+  GstUmedptTensorMeta *copy = NULL;
 
   if (GST_META_TRANSFORM_IS_COPY (type) &&
       ((GstMetaTransformCopy *) data)->region)
     return FALSE;
-  return gst_buffer_add_umedpt_tensor_meta (dest, g_quark_to_string (self->id),
-             self->data_type, self->num_dims, self->dims,
-             gst_buffer_ref (self->data), self->model_arch,
-             self->model_hash) != NULL;
+  copy = (GstUmedptTensorMeta *) gst_buffer_add_meta (dest, meta->info, NULL);
+  copy->id = self->id;
+  copy->data_type = self->data_type;
+  copy->num_dims = self->num_dims;
+  memcpy (copy->dims, self->dims, sizeof copy->dims);
+  copy->data = gst_buffer_ref (self->data);
+  copy->model_arch = self->model_arch;
+  copy->model_hash = self->model_hash;
+  gst_umedpt_analytics_copy_tensor (dest, copy);
+  return TRUE;
 }
 
 static gsize
@@ -101,7 +112,20 @@ gst_buffer_add_umedpt_tensor_meta (GstBuffer *buffer, const char *id,
   /* a handful of models per process: interning keeps copies free */
   self->model_arch = g_intern_string (model_arch);
   self->model_hash = g_intern_string (model_hash);
+  gst_umedpt_analytics_add_tensor (buffer, self);
   return self;
+}
+
+void
+gst_buffer_copy_umedpt_tensors (GstBuffer *to, GstBuffer *from)
+{
+  GstMetaTransformCopy all = { FALSE, 0, (gsize) -1 };
+  gpointer state = NULL;
+  GstMeta *meta = NULL;
+
+  while ((meta = gst_buffer_iterate_meta_filtered (from, &state,
+              tensor_meta_info ()->api)))
+    tensor_meta_transform (to, meta, from, _gst_meta_transform_copy, &all);
 }
 
 void

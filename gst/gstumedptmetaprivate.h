@@ -18,6 +18,9 @@ GstUmedptTensorMeta *gst_buffer_add_umedpt_tensor_meta (GstBuffer *buffer,
     const gsize *dims, GstBuffer *data, const char *model_arch,
     const char *model_hash);
 
+/* Adds the tensors of @from to @to, a writable buffer. */
+void gst_buffer_copy_umedpt_tensors (GstBuffer *to, GstBuffer *from);
+
 void gst_buffer_add_umedpt_tile (GstBuffer *buffer, const char *slide,
     const UmedptTile *tile, guint64 total, double downsample);
 

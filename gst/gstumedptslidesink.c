@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Writes one row per tile: the embedding that an inference element attached,
- * at the place that the source attached. Slide and model come with sticky
- * events (gstumedptevents.h), unreadable tiles with events in their place. The
- * file gets its name at EOS; what is stopped earlier leaves nothing behind.
+ * Hands each tile to the outputs (gstumedptslideoutput.h) that the user asked
+ * for. Slide and model come with sticky events (gstumedptevents.h), unreadable
+ * tiles with events in their place. At EOS each output completes its files; when
+ * all are whole, they get their names together, so that an error of one leaves
+ * none of the others. What is stopped earlier leaves nothing behind.
  *
- * A flushing seek voids what came before, as everywhere in GStreamer: the file
- * is begun anew and holds what follows the seek. After EOS the file is there,
- * and whether another may replace it is up to overwrite, as ever.
+ * A flushing seek voids what came before, as everywhere in GStreamer: the files
+ * are begun anew and hold what follows the seek. After EOS the files are there,
+ * and whether others may replace them is up to overwrite, as ever.
  *
  * After an error, sources push EOS as if all was well. So the sink remembers
  * its own errors, and hears of the inference element's ("umedpt-failed"), lest
@@ -18,18 +19,47 @@
  * SECTION:element-umedptslidesink
  * @title: umedptslidesink
  *
- * Collects the embeddings of a slide's tiles in a file for pathology tools;
- * the suffix chooses HDF5 in TRIDENT's layout (.h5), a tensor for CLAM (.pt)
- * or NumPy (.npy). Takes tiles as fast as they come (sync=false) and never
- * drops one.
+ * Collects the results of a slide's tiles in files for pathology tools, all in
+ * one pass:
  *
- * At the end an element message "umedpt-features-written" is posted (path,
- * rows, bad-tiles, expected), and an INFO message for people.
+ * - #GstUmedptSlideSink:features-location: embeddings (umedptembed), as HDF5 in
+ *   TRIDENT's layout (.h5), a tensor for CLAM (.pt) or NumPy (.npy)
+ * - #GstUmedptSlideSink:detections-location: objects for QuPath, GeoJSON: boxes
+ *   (umedptdetect), and regions of the tasks that
+ *   #GstUmedptSlideSink:instances names (umedptsegment)
+ * - #GstUmedptSlideSink:table-location: their counts per class, and per mm²
+ * - #GstUmedptSlideSink:mask-location: the classes of all pixels
+ *   (umedptsegment), a pyramidal TIFF
+ * - #GstUmedptSlideSink:regions-location: the outlines of that mask, GeoJSON
+ * - #GstUmedptSlideSink:heatmap-location: a small picture of it all
+ *
+ * Objects that tiles share, or that the border of a tile cuts, are merged and
+ * counted once; let tiles overlap by twice the size of an object (overlap of
+ * umedptslidesrc), so that some tile sees each of them whole.
+ *
+ * Takes tiles as fast as they come (sync=false) and never drops one. The files
+ * get their names at the end, together; after an error there is none of them.
+ *
+ * Then an element message "umedpt-slide-written" is posted: slide (string),
+ * tiles, bad-tiles, expected (uint64), and for each file a field (features,
+ * detections, table, mask, regions, heatmap) that holds a structure with path
+ * (string) and count (uint64) of what is in it; for features another one,
+ * "umedpt-features-written" (path, rows, bad-tiles, expected). An INFO message
+ * per file is for people.
  *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 -e umedptslidesrc location=slide.svs tile-size=256 mpp=0.5 ! queue ! umedptembed model-file=model.safetensors batch-size=8 ! umedptslidesink features-location=slide.pt overwrite=true
  * ]|
+ * Writes the features of a slide, for CLAM.
+ * |[
+ * gst-launch-1.0 -e umedptslidesrc location=slide.svs tile-size=256 overlap=64 mpp=0.5 ! queue ! umedptembed model-file=model.safetensors batch-size=8 ! umedptsegment model-file=model.safetensors task=tissue ! umedptdetect model-file=model.safetensors task=cells ! umedptslidesink features-location=slide.h5 detections-location=slide.geojson table-location=slide.csv mask-location=slide-mask.tif regions-location=slide-regions.geojson heatmap-location=slide.png
+ * ]|
+ * Writes everything in one pass over the slide; the encoder runs once.
+ * |[
+ * gst-launch-1.0 -e umedptslidesrc location=slide.svs tile-size=256 overlap=64 mpp=0.5 ! queue ! umedptsegment model-file=model.safetensors task=nuclei batch-size=8 ! umedptslidesink instances=nuclei min-area=5 detections-location=slide.geojson.gz table-location=slide.csv
+ * ]|
+ * Outlines and counts nuclei, as a segmentation shows them.
  *
  * Since: 0.1
  */
@@ -37,37 +67,37 @@
 
 #include <gst/video/video.h>
 
+#include "base/atomic-group.h"
 #include "gstumedpterror.h"
 #include "gstumedptevents.h"
 #include "gstumedptmetaprivate.h"
-#include "output/features.h"
+#include "gstumedptslideoutput.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_umedpt_slide_sink_debug);
 #define GST_CAT_DEFAULT gst_umedpt_slide_sink_debug
+
+/* In the order in which they complete their files. */
+static const GstUmedptSlideOutputClass *const classes[] = {
+  &gst_umedpt_slide_mask,
+  &gst_umedpt_slide_objects,
+  &gst_umedpt_slide_heatmap,
+  &gst_umedpt_slide_features,
+};
 
 struct _GstUmedptSlideSink
 {
   GstBaseSink parent;
 
-  /* properties, under the object lock */
-  char *location;
-  gboolean overwrite;
+  GstUmedptSlideOutputSettings settings; /* under the object lock */
 
   /* from READY to PAUSED and back; in between, the streaming thread's */
-  char *path; /* location as it was at the start */
-  gboolean replace;
+  GstUmedptSlideOutputSettings fixed; /* settings as they were at the start */
   gboolean failed; /* nothing is completed any more */
   GstStructure *slide; /* (nullable) of the "umedpt-slide" event */
   GstStructure *model; /* (nullable) of the "umedpt-model" event */
-  UmedptFeatureWriter *writer; /* from the first tile on */
-  guint64 n_bad;
-};
-
-enum
-{
-  PROP_0,
-  PROP_FEATURES_LOCATION,
-  PROP_OVERWRITE,
+  GstUmedptSlideRun *run; /* from the first tile on, as the outputs */
+  gpointer outputs[G_N_ELEMENTS (classes)]; /* (nullable) */
+  guint64 n_tiles, n_bad;
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
@@ -76,7 +106,7 @@ static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
 G_DEFINE_TYPE_WITH_CODE (GstUmedptSlideSink, gst_umedpt_slide_sink,
     GST_TYPE_BASE_SINK,
     GST_DEBUG_CATEGORY_INIT (gst_umedpt_slide_sink_debug, "umedptslidesink", 0,
-        "Features of a slide's tiles into a file"));
+        "Results of a slide's tiles into files"));
 GST_ELEMENT_REGISTER_DEFINE (umedptslidesink, "umedptslidesink", GST_RANK_NONE,
     GST_TYPE_UMEDPT_SLIDE_SINK);
 
@@ -85,21 +115,13 @@ gst_umedpt_slide_sink_set_property (GObject *object, guint id,
     const GValue *value, GParamSpec *pspec)
 {
   GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (object);
+  gboolean known = FALSE;
 
   GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_FEATURES_LOCATION:
-      g_free (self->location);
-      self->location = g_value_dup_string (value);
-      break;
-    case PROP_OVERWRITE:
-      self->overwrite = g_value_get_boolean (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
+  known = gst_umedpt_slide_output_settings_set (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }
 
 static void
@@ -107,99 +129,80 @@ gst_umedpt_slide_sink_get_property (GObject *object, guint id, GValue *value,
     GParamSpec *pspec)
 {
   GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (object);
+  gboolean known = FALSE;
 
   GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_FEATURES_LOCATION:
-      g_value_set_string (value, self->location);
-      break;
-    case PROP_OVERWRITE:
-      g_value_set_boolean (value, self->overwrite);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-      break;
-  }
+  known = gst_umedpt_slide_output_settings_get (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }
 
 static void
 gst_umedpt_slide_sink_finalize (GObject *object)
 {
-  g_free (GST_UMEDPT_SLIDE_SINK (object)->location);
+  GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (object);
+
+  gst_umedpt_slide_output_settings_clear (&self->settings);
   G_OBJECT_CLASS (gst_umedpt_slide_sink_parent_class)->finalize (object);
 }
 
-/* --- the writer --------------------------------------------------------- */
-
-/* Tiles that should arrive, 0 = unknown. */
-static guint64
-expected_tiles (GstUmedptSlideSink *self)
-{
-  if (!self->slide)
-    return 0;
-  return gst_umedpt_get_uint64 (self->slide, "n-tiles") -
-      gst_umedpt_get_uint64 (self->slide, "start-index");
-}
-
-/* The same tiles through the same model: the same features. */
-static char *
-make_config_hash (const char *plan_hash, const char *model_hash)
-{
-  g_autofree char *both =
-      g_strconcat (plan_hash, model_hash ? model_hash : "", NULL);
-
-  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, both, -1);
-}
-
-/* @meta: (nullable): the tensor of the first tile, if there is one */
+/* Errors of a stream that is not what it should be come in GStreamer's own
+ * domain. FALSE, always. */
 static gboolean
-gst_umedpt_slide_sink_open (GstUmedptSlideSink *self,
-    const GstUmedptTensorMeta *meta, GError **error)
+fail (GstUmedptSlideSink *self, const GError *error)
 {
-  UmedptFeatureInfo info;
-  const char *arch = NULL, *hash = NULL;
-  g_autofree char *config_hash = NULL;
+  self->failed = TRUE;
+  if (error->domain == GST_STREAM_ERROR)
+    gst_element_message_full (GST_ELEMENT (self), GST_MESSAGE_ERROR,
+        error->domain, error->code, g_strdup (error->message), NULL, __FILE__,
+        GST_FUNCTION, __LINE__);
+  else
+    GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_WRITING);
+  return FALSE;
+}
 
-  if (self->writer)
+/* --- the outputs -------------------------------------------------------- */
+
+/* Begins with the first tile, when slide and model are known. */
+static gboolean
+gst_umedpt_slide_sink_begin (GstUmedptSlideSink *self, GError **error)
+{
+  if (self->run)
     return TRUE;
-  if (meta) {
-    arch = meta->model_arch;
-    hash = meta->model_hash;
-  } else if (self->model) {
-    arch = gst_structure_get_string (self->model, "arch");
-    hash = gst_structure_get_string (self->model, "hash");
-  }
-  config_hash =
-      make_config_hash (gst_structure_get_string (self->slide, "plan-hash"),
-          hash);
-  info = gst_umedpt_slide_to_feature_info (self->slide);
-  info.encoder = arch;
-  info.model_hash = hash;
-  info.config_hash = config_hash;
-  info.n_expected = expected_tiles (self);
-  self->writer =
-      umedpt_feature_writer_new (self->path, &info, self->replace, error);
-  return self->writer != NULL;
+  self->run =
+      gst_umedpt_slide_run_new (&self->fixed, self->slide, self->model, error);
+  if (!self->run)
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (classes); i++)
+    self->outputs[i] = classes[i]->begin (self->run);
+  return TRUE;
+}
+
+/* Unfinished files go. */
+static void
+gst_umedpt_slide_sink_abandon (GstUmedptSlideSink *self)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (classes); i++)
+    g_clear_pointer (&self->outputs[i], classes[i]->free);
+  g_clear_pointer (&self->run, gst_umedpt_slide_run_free);
+  self->n_tiles = self->n_bad = 0;
+  self->failed = FALSE;
 }
 
 /* --- starting and stopping ---------------------------------------------- */
 
-/* Asks the writer whether it could: an existing file or a read-only folder
- * shall not come to light after hours of work. */
+/* Asks the outputs whether they could write: an existing file or a read-only
+ * folder shall not come to light after hours of work. */
 static gboolean
-check_location (const char *path, gboolean replace, GError **error)
+check (const GstUmedptSlideOutputSettings *settings, GError **error)
 {
-  UmedptFeatureInfo nothing = { 0 };
-  g_autoptr (UmedptFeatureWriter) probe = NULL;
-
-  if (!path || *path == '\0') {
-    g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
-        "No file is given for the features; set features-location=FILE.h5.");
+  if (!gst_umedpt_slide_output_settings_check (settings, error))
     return FALSE;
-  }
-  probe = umedpt_feature_writer_new (path, &nothing, replace, error);
-  return probe != NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (classes); i++)
+    if (!classes[i]->check (settings, error))
+      return FALSE;
+  return TRUE;
 }
 
 static gboolean
@@ -208,28 +211,23 @@ gst_umedpt_slide_sink_prepare (GstUmedptSlideSink *self)
   g_autoptr (GError) error = NULL;
 
   GST_OBJECT_LOCK (self);
-  self->path = g_strdup (self->location);
-  self->replace = self->overwrite;
+  gst_umedpt_slide_output_settings_copy (&self->settings, &self->fixed);
   GST_OBJECT_UNLOCK (self);
-  self->n_bad = 0;
-  self->failed = FALSE;
-  if (check_location (self->path, self->replace, &error))
+  if (check (&self->fixed, &error))
     return TRUE;
-  g_clear_pointer (&self->path, g_free);
-  GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_WRITING);
-  return FALSE;
+  gst_umedpt_slide_output_settings_clear (&self->fixed);
+  return fail (self, error);
 }
 
 static void
 gst_umedpt_slide_sink_reset (GstUmedptSlideSink *self)
 {
-  if (self->writer)
-    GST_INFO_OBJECT (self, "stopped before the end; %s is not written",
-        self->path);
-  g_clear_pointer (&self->writer, umedpt_feature_writer_free);
+  if (self->run)
+    GST_INFO_OBJECT (self, "stopped before the end; nothing is written");
+  gst_umedpt_slide_sink_abandon (self);
   g_clear_pointer (&self->slide, gst_structure_free);
   g_clear_pointer (&self->model, gst_structure_free);
-  g_clear_pointer (&self->path, g_free);
+  gst_umedpt_slide_output_settings_clear (&self->fixed);
 }
 
 /* Not start() and stop(): GstBaseSink calls them between NULL and READY, where
@@ -241,9 +239,11 @@ gst_umedpt_slide_sink_change_state (GstElement *element,
   GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (element);
   GstStateChangeReturn result = GST_STATE_CHANGE_FAILURE;
 
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED &&
-      !gst_umedpt_slide_sink_prepare (self))
-    return GST_STATE_CHANGE_FAILURE;
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+    self->failed = FALSE;
+    if (!gst_umedpt_slide_sink_prepare (self))
+      return GST_STATE_CHANGE_FAILURE;
+  }
   result = GST_ELEMENT_CLASS (gst_umedpt_slide_sink_parent_class)
                ->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
@@ -256,71 +256,35 @@ gst_umedpt_slide_sink_change_state (GstElement *element,
 /* --- tiles -------------------------------------------------------------- */
 
 static gboolean
-check_tensor (const GstUmedptTensorMeta *meta, GError **error)
+hand_out (GstUmedptSlideSink *self, const GstUmedptSlideTile *tile,
+    GError **error)
 {
-  gsize size = meta->num_dims == 1 ? meta->dims[0] * sizeof (float) : 0;
-
-  if (meta->data_type == GST_UMEDPT_TENSOR_F32 && size > 0 &&
-      gst_buffer_get_size (meta->data) == size)
-    return TRUE;
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SHAPE,
-      "The tensor '%s' is not a vector of 32-bit floats: type %d, %u "
-      "dimensions, %" G_GSIZE_FORMAT " bytes.",
-      g_quark_to_string (meta->id), meta->data_type, meta->num_dims,
-      gst_buffer_get_size (meta->data));
-  return FALSE;
-}
-
-static gboolean
-gst_umedpt_slide_sink_append (GstUmedptSlideSink *self,
-    const GstStructure *tile, const GstUmedptTensorMeta *meta, GError **error)
-{
-  GstMapInfo map = GST_MAP_INFO_INIT;
-  gboolean ok = FALSE;
-
-  if (!check_tensor (meta, error) ||
-      !gst_umedpt_slide_sink_open (self, meta, error))
-    return FALSE;
-  if (!gst_buffer_map (meta->data, &map, GST_MAP_READ)) {
-    g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
-        "The memory of a tile's features cannot be read.");
-    return FALSE;
-  }
-  ok = umedpt_feature_writer_append (self->writer,
-      gst_umedpt_get_uint64 (tile, "index"), gst_umedpt_get_int64 (tile, "x"),
-      gst_umedpt_get_int64 (tile, "y"), (const float *) map.data, meta->dims[0],
-      error);
-  gst_buffer_unmap (meta->data, &map);
-  return ok;
+  for (guint i = 0; i < G_N_ELEMENTS (classes); i++)
+    if (self->outputs[i] && !classes[i]->take (self->outputs[i], tile, error))
+      return FALSE;
+  return TRUE;
 }
 
 /* FALSE: an ERROR is posted. */
 static gboolean
 gst_umedpt_slide_sink_take (GstUmedptSlideSink *self, GstBuffer *buffer)
 {
-  const GstStructure *tile = gst_buffer_get_umedpt_tile (buffer);
-  const GstUmedptTensorMeta *meta =
-      gst_buffer_get_umedpt_tensor_meta (buffer, GST_UMEDPT_TENSOR_EMBEDDING);
+  const GstStructure *meta = gst_buffer_get_umedpt_tile (buffer);
+  GstUmedptSlideTile tile;
   g_autoptr (GError) error = NULL;
 
-  if (!tile || !self->slide) {
-    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-        ("A picture without a place on a slide has arrived; the pipeline "
-         "needs umedptslidesrc as its source."),
-        ("%s", tile ? "no umedpt-slide event" : "no GstUmedptTileMeta"));
-    return FALSE;
-  }
-  if (!meta) {
-    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-        ("A tile without features has arrived; the pipeline needs "
-         "umedptembed between umedptslidesrc and umedptslidesink."),
-        ("no GstUmedptTensorMeta '%s'", GST_UMEDPT_TENSOR_EMBEDDING));
-    return FALSE;
-  }
-  if (gst_umedpt_slide_sink_append (self, tile, meta, &error))
+  if (!meta || !self->slide)
+    g_set_error (&error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
+        "A picture without a place on a slide has arrived (%s); the pipeline "
+        "needs umedptslidesrc as its source.",
+        meta ? "no umedpt-slide event" : "no GstUmedptTileMeta");
+  else if (gst_umedpt_slide_sink_begin (self, &error) &&
+      gst_umedpt_slide_tile_init (&tile, self->run, buffer, meta, &error) &&
+      hand_out (self, &tile, &error)) {
+    self->n_tiles++;
     return TRUE;
-  GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_WRITING);
-  return FALSE;
+  }
+  return fail (self, error);
 }
 
 static GstFlowReturn
@@ -328,13 +292,12 @@ gst_umedpt_slide_sink_render (GstBaseSink *base, GstBuffer *buffer)
 {
   GstUmedptSlideSink *self = GST_UMEDPT_SLIDE_SINK (base);
 
-  if (!self->failed && !gst_umedpt_slide_sink_take (self, buffer))
-    self->failed = TRUE;
-  return self->failed ? GST_FLOW_ERROR : GST_FLOW_OK;
+  if (self->failed || !gst_umedpt_slide_sink_take (self, buffer))
+    return GST_FLOW_ERROR;
+  return GST_FLOW_OK;
 }
 
-/* --- events ------------------------------------------------------------- */
-
+/* FALSE: an ERROR is posted. */
 static gboolean
 gst_umedpt_slide_sink_bad_tile (GstUmedptSlideSink *self, const GstStructure *s)
 {
@@ -342,73 +305,61 @@ gst_umedpt_slide_sink_bad_tile (GstUmedptSlideSink *self, const GstStructure *s)
 
   if (!self->slide || self->failed)
     return TRUE;
-  if (!gst_umedpt_slide_sink_open (self, NULL, &error)) {
-    self->failed = TRUE;
-    GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_WRITING);
-    return FALSE;
-  }
+  if (!gst_umedpt_slide_sink_begin (self, &error))
+    return fail (self, error);
   self->n_bad++;
-  umedpt_feature_writer_add_bad_tile (self->writer,
-      gst_umedpt_get_uint64 (s, "index"), gst_umedpt_get_int64 (s, "x"),
-      gst_umedpt_get_int64 (s, "y"), gst_structure_get_string (s, "reason"));
+  for (guint i = 0; i < G_N_ELEMENTS (classes); i++)
+    if (self->outputs[i] && classes[i]->bad_tile &&
+        !classes[i]->bad_tile (self->outputs[i], s, &error))
+      return fail (self, error);
   return TRUE;
 }
 
-static void
-report (GstUmedptSlideSink *self, guint64 rows, guint64 expected)
-{
-  g_autofree char *text = NULL;
+/* --- the end ------------------------------------------------------------ */
 
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_element (GST_OBJECT (self),
-          gst_structure_new ("umedpt-features-written", "path", G_TYPE_STRING,
-              self->path, "rows", G_TYPE_UINT64, rows, "bad-tiles",
-              G_TYPE_UINT64, self->n_bad, "expected", G_TYPE_UINT64, expected,
-              NULL)));
-  text = g_strdup_printf ("Features of %" G_GUINT64_FORMAT
-                          " tiles are written to '%s'; %" G_GUINT64_FORMAT
-                          " tiles could not be read.",
-      rows, self->path, self->n_bad);
-  /* gst-launch-1.0 shows only the second text of an INFO */
-  GST_ELEMENT_INFO (self, RESOURCE, WRITE, ("%s", text), ("%s", text));
-  if (rows + self->n_bad != expected)
-    GST_ELEMENT_WARNING (self, STREAM, FAILED,
-        ("'%s' is not complete: of %" G_GUINT64_FORMAT
-         " tiles %" G_GUINT64_FORMAT " have features and %" G_GUINT64_FORMAT
-         " could not be read; the others did not arrive, as after a seek or "
-         "an early end.",
-            self->path, expected, rows, self->n_bad),
-        (NULL));
+/* What takes long and may fail is done for all outputs before the first file
+ * appears. */
+static gboolean
+finish_all (GstUmedptSlideSink *self, GArray *written, GError **error)
+{
+  g_autoptr (UmedptAtomicGroup) group = umedpt_atomic_group_new ();
+  gboolean ok = TRUE;
+
+  umedpt_atomic_group_begin (group);
+  for (guint i = 0; ok && i < G_N_ELEMENTS (classes); i++)
+    ok = !self->outputs[i] ||
+        classes[i]->finish (self->outputs[i], written, error);
+  umedpt_atomic_group_end (group);
+  return ok && umedpt_atomic_group_commit (group, error);
 }
 
-/* Completes the file; an empty one if there was no tissue at all. */
+/* Completes the files; empty ones if there was no tissue at all. */
 static gboolean
 gst_umedpt_slide_sink_finish (GstUmedptSlideSink *self)
 {
+  g_autoptr (GArray) written =
+      g_array_new (FALSE, FALSE, sizeof (GstUmedptSlideWritten));
   g_autoptr (GError) error = NULL;
-  guint64 rows = 0;
 
   if (self->failed) {
-    GST_INFO_OBJECT (self, "%s is not written after an error", self->path);
+    GST_INFO_OBJECT (self, "nothing is written after an error");
     return FALSE;
   }
-  if (!self->slide) {
-    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-        ("The stream has ended without a slide; the pipeline needs "
-         "umedptslidesrc as its source."),
-        ("no umedpt-slide event"));
-    return FALSE;
+  if (!self->slide)
+    g_set_error_literal (&error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT,
+        "The stream has ended without a slide (no umedpt-slide event); the "
+        "pipeline needs umedptslidesrc as its source.");
+  else if (gst_umedpt_slide_sink_begin (self, &error) &&
+      finish_all (self, written, &error)) {
+    gst_umedpt_slide_report (GST_ELEMENT (self), self->run, written,
+        self->n_tiles, self->n_bad);
+    gst_umedpt_slide_sink_abandon (self);
+    return TRUE;
   }
-  if (!gst_umedpt_slide_sink_open (self, NULL, &error) ||
-      !umedpt_feature_writer_finish (self->writer, &error)) {
-    GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_WRITING);
-    return FALSE;
-  }
-  rows = umedpt_feature_writer_get_n_rows (self->writer);
-  g_clear_pointer (&self->writer, umedpt_feature_writer_free);
-  report (self, rows, expected_tiles (self));
-  return TRUE;
+  return fail (self, error);
 }
+
+/* --- events ------------------------------------------------------------- */
 
 static void
 keep_structure (GstStructure **kept, const GstStructure *s)
@@ -447,9 +398,7 @@ gst_umedpt_slide_sink_event (GstBaseSink *base, GstEvent *event)
       ok = gst_umedpt_slide_sink_custom_event (self, event);
       break;
     case GST_EVENT_FLUSH_STOP:
-      g_clear_pointer (&self->writer, umedpt_feature_writer_free);
-      self->n_bad = 0;
-      self->failed = FALSE;
+      gst_umedpt_slide_sink_abandon (self);
       break;
     case GST_EVENT_EOS:
       ok = gst_umedpt_slide_sink_finish (self);
@@ -475,9 +424,6 @@ gst_umedpt_slide_sink_propose_allocation (GstBaseSink *base, GstQuery *query)
 
 /* --- class -------------------------------------------------------------- */
 
-#define FLAGS \
-  (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY)
-
 static void
 gst_umedpt_slide_sink_class_init (GstUmedptSlideSinkClass *klass)
 {
@@ -488,31 +434,11 @@ gst_umedpt_slide_sink_class_init (GstUmedptSlideSinkClass *klass)
   object->set_property = gst_umedpt_slide_sink_set_property;
   object->get_property = gst_umedpt_slide_sink_get_property;
   object->finalize = gst_umedpt_slide_sink_finalize;
-  /**
-   * GstUmedptSlideSink:features-location:
-   *
-   * The file for the features; its suffix (.h5, .pt, .npy) chooses the format.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_FEATURES_LOCATION,
-      g_param_spec_string ("features-location", "Features file",
-          "File for the features: .h5, .pt or .npy", NULL, FLAGS));
-  /**
-   * GstUmedptSlideSink:overwrite:
-   *
-   * Whether an existing file may be replaced; that happens at the end, when
-   * the new one is complete.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (object, PROP_OVERWRITE,
-      g_param_spec_boolean ("overwrite", "Overwrite",
-          "Replace an existing file", FALSE, FLAGS));
+  gst_umedpt_slide_output_settings_install (object);
 
   gst_element_class_add_static_pad_template (element, &sink_template);
   gst_element_class_set_static_metadata (element, "UMedPT slide sink",
-      "Sink/File", "Writes the features of a slide's tiles into a file",
+      "Sink/File", "Writes the results of a slide's tiles into files",
       "The UMedPT in C authors");
   element->change_state = gst_umedpt_slide_sink_change_state;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * umedptslidesink: the features of a slide's tiles into a file.
+ * umedptslidesink: the results of a slide's tiles into files.
  */
 #pragma once
 

@@ -17,7 +17,7 @@ static char *folder;
 static char *model, *slide, *damaged;
 
 static const char *const plugins[] = { "coreelements", "videotestsrc",
-  "videoconvertscale", "png", "app", "debug" };
+  "videoconvertscale", "videocrop", "png", "app", "debug" };
 
 static void
 link_plugins (void)

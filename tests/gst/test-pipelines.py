@@ -47,10 +47,18 @@ def slide():
     return BUILD.slide("slide.tiff", *LEVELS[0], 0.5)
 
 
+# the tasks that the documents speak of
+TASKS = ("tissue:segmentation:background,tumour,stroma",
+         "nuclei:segmentation:background,nucleus",
+         "polyp:segmentation:background,polyp",
+         "cells:detection:lymphocyte,tumour", "grade:classification:low,high")
+
+
 def model():
     """A model with small images; it takes what is not 64 x 64, too."""
     return BUILD.model("model.safetensors", "--arch", "swinv2-nano", "--seed",
-                       "1", "--input-size", "64")
+                       "1", "--input-size", "64",
+                       *(f"--task={task}" for task in TASKS))
 
 
 def real(name):
@@ -137,6 +145,9 @@ def check_outputs(line, folder):
         found = glob.glob(re.sub(r"%0?\d*d", "*", str(folder / name)))
         assert found, f"{name} is not written"
         assert all(os.path.getsize(path) for path in found)
+    launch_lines.check_json_lines(line, folder)
+    for name in re.findall(r"(?<!features)-location=(\S+)", line):
+        assert (folder / name).stat().st_size, f"{name} is not written"
     extra = [p.name for p in folder.iterdir() if p.name.startswith(".")]
     assert not extra, f"left behind: {extra}"
 
@@ -178,7 +189,7 @@ def every_documented_line_runs(folder):
         here.mkdir()
         input_files(here)
         try:
-            run_line(without_gpu(line, here), here)
+            run_line(without_gpu(launch_lines.runnable(line), here), here)
             print(f"# ran {place}")
         except AssertionError as problem:
             problems.append(f"{place}: {problem}")

@@ -102,6 +102,21 @@ test_flush (void)
 
 /* --- files that are there ----------------------------------------------- */
 
+/* What was said of the features; what of all files is not asked for here. */
+static GstMessage *
+pop_features (GstBus *bus)
+{
+  GstMessage *found = test_pop (bus, GST_MESSAGE_ELEMENT);
+  g_autoptr (GstMessage) other =
+      found ? test_pop (bus, GST_MESSAGE_ELEMENT) : NULL;
+
+  if (found) {
+    g_assert_true (gst_message_has_name (found, "umedpt-features-written"));
+    g_assert_true (gst_message_has_name (other, "umedpt-slide-written"));
+  }
+  return found;
+}
+
 static GstMessage *
 run_to_end (GstElement *element, GstBus *bus, guint n, gboolean eos)
 {
@@ -114,7 +129,7 @@ run_to_end (GstElement *element, GstBus *bus, guint n, gboolean eos)
     g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
   gst_element_set_state (element, GST_STATE_READY);
   gst_harness_teardown (h);
-  return test_pop (bus, GST_MESSAGE_ELEMENT);
+  return pop_features (bus);
 }
 
 static char *

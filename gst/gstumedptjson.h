@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * umedptjson: what buffers carry, as lines of JSON.
+ */
+#pragma once
+
+#include <gst/base/gstbasetransform.h>
+
+G_BEGIN_DECLS
+
+/* What goes downstream. */
+typedef enum
+{
+  GST_UMEDPT_JSON_PASS,
+  GST_UMEDPT_JSON_TEXT,
+} GstUmedptJsonOutput;
+
+#define GST_TYPE_UMEDPT_JSON (gst_umedpt_json_get_type ())
+G_DECLARE_FINAL_TYPE (GstUmedptJson, gst_umedpt_json, GST, UMEDPT_JSON,
+    GstBaseTransform)
+
+GST_ELEMENT_REGISTER_DECLARE (umedptjson);
+
+G_END_DECLS
