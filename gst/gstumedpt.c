@@ -5,15 +5,15 @@
  */
 #include <gst/gst.h>
 
-#include "gstumedptdetect.h"
-#include "gstumedptembed.h"
-#include "gstumedptjson.h"
-#include "gstumedptmetaprivate.h"
-#include "gstumedptoverlay.h"
-#include "gstumedptresultsprivate.h"
-#include "gstumedptsegment.h"
-#include "gstumedptslidesink.h"
-#include "gstumedptslidesrc.h"
+#include "common/gstumedptmetaprivate.h"
+#include "common/gstumedptresultsprivate.h"
+#include "inference/gstumedptdetect.h"
+#include "inference/gstumedptembed.h"
+#include "inference/gstumedptsegment.h"
+#include "json/gstumedptjson.h"
+#include "overlay/gstumedptoverlay.h"
+#include "slide/gstumedptslidesink.h"
+#include "slide/gstumedptslidesrc.h"
 
 static gboolean
 plugin_init (GstPlugin *plugin)

@@ -9,7 +9,7 @@
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
-#include "gstumedptmeta.h"
+#include "common/gstumedptmeta.h"
 
 G_BEGIN_DECLS
 

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "gstumedptresults.h"
+#include "common/gstumedptresults.h"
 
 #define SLIVER 0.25 /* pixels of the tile; nobody would find less */
 

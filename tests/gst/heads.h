@@ -6,7 +6,7 @@
 #pragma once
 
 #include "common.h"
-#include "gstumedptresults.h"
+#include "common/gstumedptresults.h"
 #include "infer/encoding.h"
 #include "infer/regions.h"
 

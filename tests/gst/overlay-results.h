@@ -9,7 +9,7 @@
 #include <gst/gst.h>
 #include <math.h>
 
-#include "gstumedptresults.h"
+#include "common/gstumedptresults.h"
 
 static inline GBytes *
 test_color_bytes (void)

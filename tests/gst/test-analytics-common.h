@@ -9,9 +9,9 @@
 #include <math.h>
 
 #include "common.h"
-#include "gstumedptanalytics.h"
-#include "gstumedptmetaprivate.h"
-#include "gstumedptresultsprivate.h"
+#include "common/gstumedptanalytics.h"
+#include "common/gstumedptmetaprivate.h"
+#include "common/gstumedptresultsprivate.h"
 
 G_BEGIN_DECLS
 

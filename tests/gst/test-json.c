@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common.h"
-#include "gstumedptresults.h"
+#include "common/gstumedptresults.h"
 #include "stream.h"
 
 #define CAPS_64 "video/x-raw,format=RGB,width=64,height=48,framerate=25/1"

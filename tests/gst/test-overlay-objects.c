@@ -4,8 +4,8 @@
  * object again, when one is shown, and the regions of a mask, which are
  * compared with those of a plain flood fill.
  */
-#include "gstumedpthysteresis.h"
-#include "gstumedptpaintregions.h"
+#include "overlay/gstumedpthysteresis.h"
+#include "overlay/gstumedptpaintregions.h"
 
 #include <string.h>
 

@@ -513,7 +513,9 @@ def wrong_neighbours_are_told(folder):
 
 SLOW = "tissue=none tile-size=64 mpp=0.5"
 CRAWL = "! identity sleep-time=20000"
-STARTED = r"progressreport0 .*: [1-9]\d* / \d+ seconds"
+# Tiles beyond the first: gst-launch-1.0 hangs where an interrupt comes before it
+# plays.
+STARTED = r"progressreport0 .*: [1-9]\d+ / \d+ seconds"
 
 
 @test("errors")

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common.h"
-#include "gstumedptresults.h"
+#include "common/gstumedptresults.h"
 #include "outputs.h"
 #include "stream.h"
 

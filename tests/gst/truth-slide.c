@@ -14,9 +14,9 @@
 #include <locale.h>
 #include <stdio.h>
 
+#include "common/gstumedptmeta.h"
+#include "common/gstumedptresults.h"
 #include "discs.h"
-#include "gstumedptmeta.h"
-#include "gstumedptresults.h"
 
 typedef struct
 {

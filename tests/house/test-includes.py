@@ -25,6 +25,8 @@ CORE = {
 }
 # the CUDA module sees tensors and the table that a backend fills, no more
 CUDA = re.compile(r"^(base|tensor)/|^backend/backend\.h$")
+# the plugin: each family of elements by itself, on what they share
+GST = ("inference", "json", "overlay", "slide")
 # headers from outside that one folder has to itself
 OWNERS = {
     r"^oneapi/|^dnnl": ("core/backend",),
@@ -69,6 +71,15 @@ def check_core(name, include):
     return None
 
 
+def check_plugin(name, include):
+    """gst/common is below the families, gstumedpt.c above them."""
+    first = include.split("/")[0]
+    if name.parts[0] == "gst" and len(name.parts) == 3 and first in GST and \
+            first != name.parts[1]:
+        return f"gst/{name.parts[1]} may use gst/common, not \"{include}\""
+    return None
+
+
 def check_above(name, include):
     """Rules of the folders beside core."""
     top = name.parts[0]
@@ -95,7 +106,7 @@ def problems(folder):
             continue
         for line, include in includes(name):
             for check in (check_core if folder.startswith("core/")
-                          else check_above, check_owner):
+                          else check_above, check_plugin, check_owner):
                 problem = check(name, include)
                 if problem:
                     yield f"{name}:{line}: {problem}"
@@ -112,11 +123,14 @@ def check_table():
         check_core(path("core/output/x.c"), "infer/session.h"),
         check_above(path("gst/x.c"), "backend/backend.h"),
         check_above(path("cuda/x.cu"), "nn/linear.h"),
+        check_plugin(path("gst/overlay/x.c"), "inference/gstumedptbase.h"),
+        check_plugin(path("gst/common/x.c"), "json/gstumedptjson.h"),
         check_owner(path("core/net/x.c"), "oneapi/dnnl/dnnl.h"),
     ]
     right = [
         check_core(path("core/net/x.c"), "tensor/tensor.h"),
         check_above(path("gst/x.c"), "tensor/tensor.h"),
+        check_plugin(path("gst/overlay/x.c"), "common/gstumedptenums.h"),
         check_above(path("cuda/x.cu"), "backend/backend.h"),
         check_owner(path("core/backend/cpu/x.c"), "oneapi/dnnl/dnnl.h"),
     ]

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The element "umedptsegment": masks of a segmentation task.
+ */
+#pragma once
+
+#include "inference/gstumedptbase.h"
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_UMEDPT_SEGMENT (gst_umedpt_segment_get_type ())
+G_DECLARE_FINAL_TYPE (GstUmedptSegment, gst_umedpt_segment, GST, UMEDPT_SEGMENT,
+    GstUmedptBase)
+GST_ELEMENT_REGISTER_DECLARE (umedptsegment);
+
+G_END_DECLS
