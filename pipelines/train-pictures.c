@@ -72,16 +72,28 @@ join (const UmedptPrediction *p, gconstpointer left, gconstpointer right,
   return both;
 }
 
+/* Of a task with one class, 1 is that class and 0 is none. */
+static void
+number_one_class (guint8 *mask, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    mask[i] = mask[i] == 1 ? 0 : UMEDPT_IGNORE_PIXEL;
+}
+
 static UmedptPicture *
 draw_masks (const UmedptPrediction *p)
 {
-  guint planes = n_planes (p);
+  const guint planes = n_planes (p);
+  const gboolean one_class =
+      umedpt_task_description_get_n_outputs (p->description) == 1;
   g_autofree gfloat *image = join (p, p->image, p->image, 3 * sizeof *p->image);
   g_autofree guint8 *mask = join (p, p->mask_truth, p->mask, planes);
   UmedptPicture *picture = umedpt_picture_new (image, 2 * p->width, p->height);
 
-  umedpt_picture_draw_mask (picture, mask, planes, TRUE, p->description->colors,
-      OPACITY);
+  if (one_class)
+    number_one_class (mask, 2 * (gsize) p->width * (gsize) p->height);
+  umedpt_picture_draw_mask (picture, mask, planes, !one_class,
+      p->description->colors, OPACITY);
   return picture;
 }
 
