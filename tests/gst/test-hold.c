@@ -76,10 +76,9 @@ test_others (void)
 {
   GstVideoInfo info;
   GstHarness *h = test_line_harness (
-      "umedptembed MODEL tasks=kind name=a ! umedptdetect MODEL threshold=0.1 "
+      "umedptembed MODEL tasks=kind ! umedptdetect MODEL threshold=0.1 "
       "inference-interval=2 hold-results=1000000000",
       CAPS_64, &info);
-  g_autoptr (GstElement) a = test_get (h, "a");
 
   test_push_frames (h, &info, 0, 2);
   for (guint i = 0; i < 2; i++) {

@@ -286,14 +286,15 @@ test_strange (void)
   overlay_clear (&overlay);
 }
 
-/* A thousand tasks: as many as one can tell apart are enough. */
+/* More tasks than are followed. Not more by far: GLib keeps their names for ever
+ * (quarks), and reports a table that it outgrew as lost. */
 static void
 test_many_tasks (void)
 {
   Overlay overlay;
 
   overlay_init (&overlay, "RGB", 64, 48);
-  for (guint i = 0; i < 1000; i++) {
+  for (guint i = 0; i < 200; i++) {
     g_autofree char *name = g_strdup_printf ("task %u", i);
     GstBuffer *buffer = overlay_frame (&overlay, i * FRAME_TIME);
 

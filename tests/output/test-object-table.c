@@ -142,11 +142,11 @@ test_refused (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *nowhere =
       g_build_filename (fixture->folder, "no", "a.csv", NULL);
-  g_autoptr (UmedptCsv) csv = make_table (fixture, 1);
   g_autoptr (UmedptObjectTable) table = NULL;
   g_autoptr (GError) error = NULL;
   struct rlimit old, now;
 
+  umedpt_csv_free (make_table (fixture, 1));
   g_assert_null (umedpt_object_table_new (fixture->path, "s", 1, FALSE,
       &error));
   g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_EXISTS);
