@@ -214,10 +214,10 @@ test_many (void)
   static const guint some[] = { 0, 31, 32, MANY - 1 };
   g_autoptr (UmedptSession) session = open_session ();
   UmedptImage images[MANY];
-  g_autoptr (UmedptTensor) tensor = make_many (images);
+  g_autoptr (UmedptTensor) pixels = make_many (images);
   g_autoptr (UmedptEncoding) many = encode (session, images, MANY, SMALL);
 
-  g_assert_cmpuint (umedpt_encoding_get_n_images (many), ==, MANY);
+  g_assert_cmpint (pixels->shape[0], ==, umedpt_encoding_get_n_images (many));
   for (guint i = 0; i < G_N_ELEMENTS (some); i++) {
     g_autoptr (UmedptEncoding) one =
         encode (session, &images[some[i]], 1, SMALL);
@@ -239,12 +239,13 @@ test_settle (void)
   static const guint tasks[] = { CLASS, PIXELS, BOXES, CASE };
   g_autoptr (UmedptSession) session = open_session ();
   UmedptImage images[MANY];
-  g_autoptr (UmedptTensor) tensor = make_many (images);
+  g_autoptr (UmedptTensor) pixels = make_many (images);
   g_autoptr (UmedptEncoding) encoding = encode (session, images, 3, SMALL);
   g_autoptr (UmedptEncoding) settled = encode (session, images, 3, SMALL);
   g_autoptr (GError) error = NULL;
   All a, b;
 
+  g_assert_cmpint (pixels->shape[0], >, 3);
   umedpt_encoding_settle (settled, tasks, 4, TRUE, &error);
   g_assert_no_error (error);
   get_all (encoding, 2, &a);
