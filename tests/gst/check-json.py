@@ -156,7 +156,7 @@ def what_is_written_survives_a_crash(folder):
     path = folder / "crash.jsonl"
     BUILD.launch(f"{VIDEO.format(200)} ! identity sleep-time=20000 ! "
                  f"umedptjson location={path} ! progressreport update-freq=1 ! "
-                 "fakesink", stop=(r"progressreport0 \(", signal.SIGKILL),
+                 "fakesink", stop=(r"progressreport0 \(00:00:02", signal.SIGKILL),
                  status=-signal.SIGKILL)
     lines = read(path)
     assert 2 < len(lines) < 200, len(lines)
@@ -169,9 +169,12 @@ def what_is_written_survives_a_crash(folder):
 @test("files")
 def what_is_wrong_is_said(folder):
     missing = folder / "missing" / "a.jsonl"
+    # later than the first line: gst-launch-1.0 may hang after an error that
+    # comes before it plays
+    full = "/dev/full flush-every-line=false"
     for location, words in ((missing, "Make the folder first"),
                             ("-", "output=text"),
-                            ("/dev/full", "No space left on device")):
+                            (full, "No space left on device")):
         result = BUILD.launch(f"{VIDEO.format(100)} ! umedptjson "
                               f"location={location} ! fakesink", status=None,
                               says=(words,))
