@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file-error.h"
 
 struct _UmedptAtomicFile
 {
@@ -35,56 +36,10 @@ struct _UmedptAtomicFile
   gboolean committed;
 };
 
-static UmedptError
-error_code (int number)
-{
-  switch (number) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return UMEDPT_ERROR_NO_SPACE;
-    case ENOENT:
-    case ENOTDIR:
-      return UMEDPT_ERROR_NOT_FOUND;
-    case EEXIST:
-      return UMEDPT_ERROR_EXISTS;
-    default:
-      return UMEDPT_ERROR_IO;
-  }
-}
-
-/* What can be done about the failure @number, for the end of a message. */
-static const char *
-advice (int number)
-{
-  switch (number) {
-    case ENOSPC:
-      return " Free some space, or choose another disk.";
-    case EDQUOT:
-      return " The disk quota is used up: free some space, or choose another "
-             "disk.";
-    case EFBIG:
-      return " The file is larger than the file system or the limit of this "
-             "process (ulimit -f) allows.";
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return " Choose a folder that you may write to.";
-    case ENOENT:
-    case ENOTDIR:
-      return " Make the folder first, or choose another.";
-    default:
-      return "";
-  }
-}
-
 static gboolean
 fail (UmedptAtomicFile *self, int number, const char *what, GError **error)
 {
-  g_set_error (error, UMEDPT_ERROR, error_code (number),
-      "Cannot %s '%s': %s.%s", what, self->path, g_strerror (number),
-      advice (number));
-  return FALSE;
+  return umedpt_file_error_set (error, number, what, self->path);
 }
 
 static gboolean

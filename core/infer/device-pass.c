@@ -24,10 +24,6 @@
 #include "infer/preprocess.h"
 #include "net/model-private.h"
 
-/* As many images as fill a large card (per image, 128 at once are 3 to 6 %
- * faster): more are better cut, so that one part is fed while another is
- * computed. */
-#define MAX_BATCH 32
 #define MAX_PLANS 8 /* sizes of batches that are kept prepared */
 
 /* A size of batch that has been seen. */
@@ -119,7 +115,7 @@ umedpt_device_pass_new (UmedptModel *model, UmedptContext *context, gint width,
   self->height = height;
   self->size = size;
   self->plans = g_ptr_array_new ();
-  self->max_batch = MAX_BATCH;
+  self->max_batch = UMEDPT_DEVICE_BATCH;
   g_mutex_init (&self->feeding);
   g_mutex_init (&self->computing);
   g_queue_init (&self->feeds);

@@ -11,11 +11,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "infer/device-pass.h"
 #include "infer/encoding-private.h"
 #include "infer/preprocess.h"
-
-/* Images that a device computes together; as in device-pass.c. */
-#define MAX_PART 32
 
 G_DEFINE_BOXED_TYPE (UmedptEncoding, umedpt_encoding, umedpt_encoding_ref,
     umedpt_encoding_unref)
@@ -84,7 +82,8 @@ encoding_new (UmedptSession *session, guint n_images, gint width, gint height)
   self->n_images = n_images;
   self->width = width;
   self->height = height;
-  self->part_size = umedpt_session_has_device (session) ? MAX_PART : 1;
+  self->part_size =
+      umedpt_session_has_device (session) ? UMEDPT_DEVICE_BATCH : 1;
   g_mutex_init (&self->lock);
   return self;
 }

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "net/decode.h"
 
 /* Positions along an axis of @size pixels: even, so that pixels of half size
  * fall together, but for the last one, which ends at the border. Steps are even
@@ -138,20 +139,24 @@ area (const UmedptBox *box)
   return (box->x2 - box->x1) * (box->y2 - box->y1);
 }
 
+/* How much of the smaller of two boxes the other covers, 0 … 1. */
+static float
+cover (const UmedptBox *a, const UmedptBox *b)
+{
+  const float w = MIN (a->x2, b->x2) - MAX (a->x1, b->x1);
+  const float h = MIN (a->y2, b->y2) - MAX (a->y1, b->y1);
+  const float smaller = MIN (area (a), area (b));
+
+  return w > 0 && h > 0 && smaller > 0 ? w * h / smaller : 0;
+}
+
 /* Whether @box is one that @kept stands for already. */
 static gboolean
 is_same (const UmedptBox *kept, const UmedptRegionBox *box, double threshold)
 {
-  const UmedptBox *b = &box->box;
-  const float w = MIN (kept->x2, b->x2) - MAX (kept->x1, b->x1);
-  const float h = MIN (kept->y2, b->y2) - MAX (kept->y1, b->y1);
-  const float common = w > 0 && h > 0 ? w * h : 0;
-  const float smaller = MIN (area (kept), area (b));
-
-  if (kept->label != b->label || common <= 0)
-    return FALSE;
-  return common > threshold * (area (kept) + area (b) - common) ||
-      (box->cut && common > 0.5f * smaller);
+  return kept->label == box->box.label &&
+      (umedpt_box_iou (kept, &box->box) > threshold ||
+          (box->cut && cover (kept, &box->box) > 0.5f));
 }
 
 /**

@@ -4,13 +4,13 @@
  */
 #pragma once
 
-#include "inference/gstumedptbase.h"
+#include "inference/gstumedpthead.h"
 
 G_BEGIN_DECLS
 
 #define GST_TYPE_UMEDPT_DETECT (gst_umedpt_detect_get_type ())
 G_DECLARE_FINAL_TYPE (GstUmedptDetect, gst_umedpt_detect, GST, UMEDPT_DETECT,
-    GstUmedptBase)
+    GstUmedptHead)
 GST_ELEMENT_REGISTER_DECLARE (umedptdetect);
 
 G_END_DECLS

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/error.h"
+#include "base/file-error.h"
 
 #define MOST_WAITING (64 * 1024) /* bytes */
 
@@ -34,58 +34,10 @@ struct _GstUmedptJsonFile
 
 /* --- errors ------------------------------------------------------------- */
 
-static UmedptError
-error_code (int number)
-{
-  switch (number) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return UMEDPT_ERROR_NO_SPACE;
-    case ENOENT:
-    case ENOTDIR:
-      return UMEDPT_ERROR_NOT_FOUND;
-    default:
-      return UMEDPT_ERROR_IO;
-  }
-}
-
-/* What can be done about the failure @number, for the end of a message. */
-static const char *
-advice (int number)
-{
-  switch (number) {
-    case ENOSPC:
-    case EDQUOT:
-      return " Free some space, or choose another disk.";
-    case EFBIG:
-      return " The file is larger than the file system or the limit of this "
-             "process (ulimit -f) allows.";
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return " Choose a folder that you may write to.";
-    case ENOENT:
-    case ENOTDIR:
-      return " Make the folder first, or choose another.";
-    case EISDIR:
-      return " Give the name of a file.";
-    case ENXIO:
-      return " Nobody reads this pipe: start its reader first.";
-    case EPIPE:
-      return " The reader of this pipe has left.";
-    default:
-      return "";
-  }
-}
-
 static gboolean
 fail (GstUmedptJsonFile *self, int number, const char *what, GError **error)
 {
-  g_set_error (error, UMEDPT_ERROR, error_code (number),
-      "Cannot %s '%s': %s.%s", what, self->path, g_strerror (number),
-      advice (number));
-  return FALSE;
+  return umedpt_file_error_set (error, number, what, self->path);
 }
 
 /* --- opening ------------------------------------------------------------ */

@@ -17,49 +17,22 @@
 #include "base/error.h"
 #include "data/slide.h"
 #include "data/synth.h"
+#include "folder.h"
 
-typedef struct
+static void
+set_up (Folder *folder, gconstpointer data)
 {
-  char *folder;
-  char *path;
-} Fixture;
-
-static guint
-count_files (const char *folder)
-{
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  guint n = 0;
-
-  while (g_dir_read_name (dir))
-    n++;
-  return n;
+  folder_init (folder, "slide.png");
 }
 
 static void
-set_up (Fixture *fixture, gconstpointer data)
+tear_down (Folder *folder, gconstpointer data)
 {
-  fixture->folder = g_dir_make_tmp ("umedpt-heatmap-XXXXXX", NULL);
-  g_assert_nonnull (fixture->folder);
-  fixture->path = g_build_filename (fixture->folder, "slide.png", NULL);
-}
-
-static void
-tear_down (Fixture *fixture, gconstpointer data)
-{
-  g_autoptr (GDir) dir = g_dir_open (fixture->folder, 0, NULL);
-  const char *name;
-
-  while ((name = g_dir_read_name (dir))) {
-    g_autofree char *path = g_build_filename (fixture->folder, name, NULL);
-    g_unlink (path);
-  }
-  g_rmdir (fixture->folder);
-  g_free (fixture->folder);
-  g_free (fixture->path);
+  folder_clear (folder);
 }
 
 static UmedptHeatmap *
-open_heatmap (Fixture *fixture, const char *slide, gint64 width, gint64 height)
+open_heatmap (Folder *fixture, const char *slide, gint64 width, gint64 height)
 {
   g_autoptr (GError) error = NULL;
   UmedptHeatmap *heatmap =
@@ -71,7 +44,7 @@ open_heatmap (Fixture *fixture, const char *slide, gint64 width, gint64 height)
 
 /* Finishes, frees, and reads what was made. */
 static cairo_surface_t *
-read_back (Fixture *fixture, UmedptHeatmap *heatmap)
+read_back (Folder *fixture, UmedptHeatmap *heatmap)
 {
   g_autoptr (GError) error = NULL;
   cairo_surface_t *picture;
@@ -79,7 +52,7 @@ read_back (Fixture *fixture, UmedptHeatmap *heatmap)
   g_assert_true (umedpt_heatmap_finish (heatmap, &error));
   g_assert_no_error (error);
   umedpt_heatmap_free (heatmap);
-  g_assert_cmpuint (count_files (fixture->folder), ==, 1);
+  g_assert_cmpuint (folder_count (fixture), ==, 1);
   picture = cairo_image_surface_create_from_png (fixture->path);
   g_assert_cmpint (cairo_surface_status (picture), ==, CAIRO_STATUS_SUCCESS);
   g_unlink (fixture->path);
@@ -117,7 +90,7 @@ check_size (cairo_surface_t *picture, gint width, gint height)
 }
 
 static void
-test_areas (Fixture *fixture, gconstpointer data)
+test_areas (Folder *fixture, gconstpointer data)
 {
   UmedptHeatmap *heatmap = open_heatmap (fixture, NULL, 8192, 4096);
   cairo_surface_t *picture;
@@ -154,7 +127,7 @@ test_areas (Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_mask (Fixture *fixture, gconstpointer data)
+test_mask (Folder *fixture, gconstpointer data)
 {
   static const guint32 colors[] = { 0x000000, 0xff0000, 0x0000ff };
   static const guint8 mask[] = { 0, 1, 2, 255 };
@@ -186,7 +159,7 @@ test_mask (Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_slide (Fixture *fixture, gconstpointer data)
+test_slide (Folder *fixture, gconstpointer data)
 {
   UmedptSynthOptions options = UMEDPT_SYNTH_OPTIONS_INIT;
   g_autofree char *slide_path =
@@ -231,7 +204,7 @@ test_slide (Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_legend (Fixture *fixture, gconstpointer data)
+test_legend (Folder *fixture, gconstpointer data)
 {
   UmedptHeatmap *heatmap = open_heatmap (fixture, NULL, 300, 200);
   cairo_surface_t *picture;
@@ -261,7 +234,7 @@ test_legend (Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_odd (Fixture *fixture, gconstpointer data)
+test_odd (Folder *fixture, gconstpointer data)
 {
   static const double odd[] = { NAN, INFINITY, -INFINITY, 1e300, -1e300, -5,
     0 };
@@ -294,7 +267,7 @@ test_odd (Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_refused (Fixture *fixture, gconstpointer data)
+test_refused (Folder *fixture, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (UmedptHeatmap) heatmap = NULL;
@@ -314,11 +287,11 @@ test_refused (Fixture *fixture, gconstpointer data)
   g_assert_true (umedpt_heatmap_finish (heatmap, &error));
   g_assert_false (umedpt_heatmap_finish (heatmap, &error));
   g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_IO);
-  g_assert_cmpuint (count_files (fixture->folder), ==, 1);
+  g_assert_cmpuint (folder_count (fixture), ==, 1);
 }
 
 static void
-test_full (Fixture *fixture, gconstpointer data)
+test_full (Folder *fixture, gconstpointer data)
 {
   struct rlimit old, now;
   guint n_failed = 0;
@@ -338,15 +311,15 @@ test_full (Fixture *fixture, gconstpointer data)
     if (ok)
       break;
     g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_SPACE);
-    g_assert_cmpuint (count_files (fixture->folder), ==, 0);
+    g_assert_cmpuint (folder_count (fixture), ==, 0);
     n_failed++;
   }
   g_assert_cmpuint (n_failed, >, 5);
-  g_assert_cmpuint (count_files (fixture->folder), ==, 1);
+  g_assert_cmpuint (folder_count (fixture), ==, 1);
 }
 
 #define TEST(name, function) \
-  g_test_add ("/heatmap/" name, Fixture, NULL, set_up, function, tear_down)
+  g_test_add ("/heatmap/" name, Folder, NULL, set_up, function, tear_down)
 
 int
 main (int argc, char **argv)

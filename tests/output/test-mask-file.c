@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "folder.h"
 #include "output/mask-store.h"
 
 #define TILE UMEDPT_MASK_TILE
@@ -28,44 +29,16 @@
 #define MAX_RSS 200
 #endif
 
-typedef struct
+static void
+set_up (Folder *folder, gconstpointer data)
 {
-  char *folder;
-  char *path;
-} Fixture;
-
-static guint
-count_files (const char *folder)
-{
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  guint n = 0;
-
-  while (g_dir_read_name (dir))
-    n++;
-  return n;
+  folder_init (folder, "mask.tif");
 }
 
 static void
-set_up (Fixture *fixture, gconstpointer data)
+tear_down (Folder *folder, gconstpointer data)
 {
-  fixture->folder = g_dir_make_tmp ("umedpt-mask-XXXXXX", NULL);
-  g_assert_nonnull (fixture->folder);
-  fixture->path = g_build_filename (fixture->folder, "mask.tif", NULL);
-}
-
-static void
-tear_down (Fixture *fixture, gconstpointer data)
-{
-  g_autoptr (GDir) dir = g_dir_open (fixture->folder, 0, NULL);
-  const char *name;
-
-  while ((name = g_dir_read_name (dir))) {
-    g_autofree char *path = g_build_filename (fixture->folder, name, NULL);
-    g_unlink (path);
-  }
-  g_rmdir (fixture->folder);
-  g_free (fixture->folder);
-  g_free (fixture->path);
+  folder_clear (folder);
 }
 
 static const guint32 colors[] = { 0x000000, 0x56b4e9, 0xe69f00 };
@@ -233,7 +206,7 @@ check_file (const char *path, const guint8 *pixels, guint32 width,
 }
 
 static void
-test_random (Fixture *fixture, gconstpointer data)
+test_random (Folder *fixture, gconstpointer data)
 {
   static const gint sizes[][2] = { { 1, 1 }, { 512, 512 }, { 513, 511 },
     { 1, 700 }, { 2500, 33 }, { 1500, 1025 }, { 2049, 1337 } };
@@ -263,14 +236,14 @@ test_random (Fixture *fixture, gconstpointer data)
     g_assert_true (umedpt_mask_writer_finish (writer, &error));
     g_assert_no_error (error);
     check_file (fixture->path, pixels, (guint32) width, (guint32) height);
-    g_assert_cmpuint (count_files (fixture->folder), ==, 1);
+    g_assert_cmpuint (folder_count (fixture), ==, 1);
     g_unlink (fixture->path);
   }
 }
 
 /* Fewer tiles in memory than are written to, over and over. */
 static void
-test_store (Fixture *fixture, gconstpointer data)
+test_store (Folder *fixture, gconstpointer data)
 {
   enum
   {
@@ -317,12 +290,12 @@ test_store (Fixture *fixture, gconstpointer data)
   /* Hundreds of tiles have been sent to the file, a few at a time. */
   g_assert_cmpuint (umedpt_mask_store_get_file_size (store), <=,
       2 * SIDE * SIDE * UMEDPT_MASK_TILE_BYTES);
-  g_assert_cmpuint (count_files (fixture->folder), ==, 0);
+  g_assert_cmpuint (folder_count (fixture), ==, 0);
 }
 
 /* What is made blank again costs nothing. */
 static void
-test_store_blank (Fixture *fixture, gconstpointer data)
+test_store_blank (Folder *fixture, gconstpointer data)
 {
   g_autoptr (UmedptMaskStore) store = umedpt_mask_store_new (fixture->path, 1);
   g_autofree guint8 *tile = g_malloc (UMEDPT_MASK_TILE_BYTES);
@@ -366,7 +339,7 @@ test_store_blank (Fixture *fixture, gconstpointer data)
 }
 
 static void
-test_refused (Fixture *fixture, gconstpointer data)
+test_refused (Folder *fixture, gconstpointer data)
 {
   static const char *const names[] = { "mask.png", "mask", "mask.tif.gz" };
   UmedptMaskInfo info = make_info (10, 10),
@@ -395,7 +368,7 @@ test_refused (Fixture *fixture, gconstpointer data)
         (i < 3 ? UMEDPT_ERROR_SHAPE : UMEDPT_ERROR_SETTINGS));
     g_clear_error (&error);
   }
-  g_assert_cmpuint (count_files (fixture->folder), ==, 0);
+  g_assert_cmpuint (folder_count (fixture), ==, 0);
 }
 
 static gboolean
@@ -409,7 +382,7 @@ add_square (UmedptMaskWriter *writer, gint64 x, gint64 y, guint8 value,
 }
 
 static void
-test_overwrite (Fixture *fixture, gconstpointer data)
+test_overwrite (Folder *fixture, gconstpointer data)
 {
   UmedptMaskInfo info = make_info (100, 100);
   g_autoptr (GError) error = NULL;
@@ -439,7 +412,7 @@ test_overwrite (Fixture *fixture, gconstpointer data)
 
 /* Far outside, where sums of 64 bits overflow. */
 static void
-test_outside (Fixture *fixture, gconstpointer data)
+test_outside (Folder *fixture, gconstpointer data)
 {
   static const gint64 far[] = { G_MININT64, -64, 100, G_MAXINT64 - 1,
     G_MAXINT64 };
@@ -468,7 +441,7 @@ refuse_row (const guint8 *row, gpointer data, GError **error)
 }
 
 static void
-test_abandoned (Fixture *fixture, gconstpointer data)
+test_abandoned (Folder *fixture, gconstpointer data)
 {
   UmedptMaskWriter *writer = open_writer (fixture->path, 1000, 1000);
   g_autoptr (GError) error = NULL;
@@ -480,7 +453,7 @@ test_abandoned (Fixture *fixture, gconstpointer data)
   g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED);
   g_assert_cmpuint (n, ==, 7);
   umedpt_mask_writer_free (writer);
-  g_assert_cmpuint (count_files (fixture->folder), ==, 0);
+  g_assert_cmpuint (folder_count (fixture), ==, 0);
 }
 
 static gboolean
@@ -507,7 +480,7 @@ write_under_limit (const char *path, rlim_t limit, GError **error)
 }
 
 static void
-test_full (Fixture *fixture, gconstpointer data)
+test_full (Folder *fixture, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
   guint n_failed = 0;
@@ -518,12 +491,12 @@ test_full (Fixture *fixture, gconstpointer data)
     g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_SPACE);
     g_assert_nonnull (strstr (error->message, "mask.tif"));
     g_clear_error (&error);
-    g_assert_cmpuint (count_files (fixture->folder), ==, 0);
+    g_assert_cmpuint (folder_count (fixture), ==, 0);
     n_failed++;
   }
   g_assert_no_error (error);
   g_assert_cmpuint (n_failed, >, 15);
-  g_assert_cmpuint (count_files (fixture->folder), ==, 1);
+  g_assert_cmpuint (folder_count (fixture), ==, 1);
 }
 
 /* A mask of 10^10 pixels of which few are set, in any order. */
@@ -544,7 +517,7 @@ write_huge (const char *path)
 }
 
 static void
-test_huge (Fixture *fixture, gconstpointer data)
+test_huge (Folder *fixture, gconstpointer data)
 {
   struct rusage usage;
   GStatBuf status;
@@ -563,7 +536,7 @@ test_huge (Fixture *fixture, gconstpointer data)
 }
 
 #define TEST(name, function) \
-  g_test_add ("/mask-file/" name, Fixture, NULL, set_up, function, tear_down)
+  g_test_add ("/mask-file/" name, Folder, NULL, set_up, function, tear_down)
 
 int
 main (int argc, char **argv)

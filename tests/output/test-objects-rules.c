@@ -8,46 +8,7 @@
 #include <math.h>
 
 #include "base/error.h"
-
-typedef struct
-{
-  GArray *objects; /* UmedptObject without outlines */
-  GArray *rings; /* guint: of each */
-} Result;
-
-static gboolean
-collect (const UmedptObject *object, gpointer data, GError **error)
-{
-  Result *result = data;
-  UmedptObject copy = *object;
-  guint rings = object->outline ? object->outline->ends->len : 0;
-
-  copy.outline = NULL;
-  g_array_append_val (result->objects, copy);
-  g_array_append_val (result->rings, rings);
-  return TRUE;
-}
-
-static void
-result_init (Result *result)
-{
-  result->objects = g_array_new (FALSE, FALSE, sizeof (UmedptObject));
-  result->rings = g_array_new (FALSE, FALSE, sizeof (guint));
-}
-
-static void
-result_clear (Result *result)
-{
-  g_array_unref (result->objects);
-  g_array_unref (result->rings);
-}
-
-static UmedptObject *
-nth (const Result *result, guint i)
-{
-  g_assert_cmpuint (i, <, result->objects->len);
-  return &g_array_index (result->objects, UmedptObject, i);
-}
+#include "collected.h"
 
 /* Two tiles side by side, 100 wide, that share @overlap. */
 typedef struct
@@ -55,15 +16,15 @@ typedef struct
   UmedptObjectMerger *merger;
   UmedptObjectTile tiles[2];
   GArray *objects[2];
-  Result result;
+  Collected result;
 } Pair;
 
 static void
 pair_init (Pair *pair, double overlap)
 {
-  result_init (&pair->result);
-  pair->merger = umedpt_object_merger_new (UMEDPT_OBJECTS_MIN_OVERLAP, collect,
-      &pair->result);
+  collected_init (&pair->result);
+  pair->merger = umedpt_object_merger_new (UMEDPT_OBJECTS_MIN_OVERLAP,
+      collected_add, &pair->result);
   for (guint i = 0; i < 2; i++) {
     double x = i * (100 - overlap);
 
@@ -104,7 +65,7 @@ pair_clear (Pair *pair)
   umedpt_object_merger_free (pair->merger);
   g_array_unref (pair->objects[0]);
   g_array_unref (pair->objects[1]);
-  result_clear (&pair->result);
+  collected_clear (&pair->result);
 }
 
 /* The overlap is 60 … 100, the cores meet at 80. */
@@ -123,9 +84,9 @@ test_owner (void)
   pair_add (&pair, 1, 0, 0.7f, 82, 70, 92, 80);
   pair_finish (&pair, TRUE);
   g_assert_cmpuint (pair.result.objects->len, ==, 2);
-  g_assert_cmpfloat (nth (&pair.result, 0)->x1, ==, 81);
-  g_assert_cmpfloat (nth (&pair.result, 0)->score, ==, 0.6f);
-  g_assert_cmpfloat (nth (&pair.result, 1)->y1, ==, 70);
+  g_assert_cmpfloat (collected_nth (&pair.result, 0)->x1, ==, 81);
+  g_assert_cmpfloat (collected_nth (&pair.result, 0)->score, ==, 0.6f);
+  g_assert_cmpfloat (collected_nth (&pair.result, 1)->y1, ==, 70);
   pair_clear (&pair);
 
   /* the owner was skipped */
@@ -144,8 +105,8 @@ test_owner (void)
   pair_add (&pair, 1, 0, 0.7f, 74, 40, 84, 50);
   pair_finish (&pair, TRUE);
   g_assert_cmpuint (pair.result.objects->len, ==, 2);
-  g_assert_cmpfloat (nth (&pair.result, 0)->score, ==, 0.7f);
-  g_assert_cmpfloat (nth (&pair.result, 1)->score, ==, 0.7f);
+  g_assert_cmpfloat (collected_nth (&pair.result, 0)->score, ==, 0.7f);
+  g_assert_cmpfloat (collected_nth (&pair.result, 1)->score, ==, 0.7f);
   pair_clear (&pair);
 }
 
@@ -209,11 +170,11 @@ test_seam (void)
   pair_add (&pair, 0, 0, 0.7f, 90, 70, 100, 80);
   pair_finish (&pair, TRUE);
   g_assert_cmpuint (pair.result.objects->len, ==, 5);
-  g_assert_cmpfloat (nth (&pair.result, 0)->x1, ==, 60);
-  g_assert_cmpfloat (nth (&pair.result, 0)->x2, ==, 140);
-  g_assert_cmpfloat (nth (&pair.result, 0)->y2, ==, 40);
-  g_assert_cmpfloat (nth (&pair.result, 0)->area, ==, 80 * 30);
-  g_assert_cmpfloat (nth (&pair.result, 0)->score, ==, 0.7f);
+  g_assert_cmpfloat (collected_nth (&pair.result, 0)->x1, ==, 60);
+  g_assert_cmpfloat (collected_nth (&pair.result, 0)->x2, ==, 140);
+  g_assert_cmpfloat (collected_nth (&pair.result, 0)->y2, ==, 40);
+  g_assert_cmpfloat (collected_nth (&pair.result, 0)->area, ==, 80 * 30);
+  g_assert_cmpfloat (collected_nth (&pair.result, 0)->score, ==, 0.7f);
   pair_clear (&pair);
 }
 
@@ -258,7 +219,7 @@ test_outlines (void)
   g_assert_cmpuint (pair.result.objects->len, ==, 1);
   g_assert_cmpuint (g_array_index (pair.result.rings, guint, 0), ==, 1);
   /* the left one, and of the right one what lies beyond x = 100 */
-  g_assert_cmpfloat_with_epsilon (nth (&pair.result, 0)->area,
+  g_assert_cmpfloat_with_epsilon (collected_nth (&pair.result, 0)->area,
       3200 + 40 * 20 / 2, 1e-6);
   pair_clear (&pair);
 
@@ -269,7 +230,8 @@ test_outlines (void)
   pair_finish (&pair, TRUE);
   g_assert_cmpuint (pair.result.objects->len, ==, 1);
   g_assert_cmpuint (g_array_index (pair.result.rings, guint, 0), ==, 1);
-  g_assert_cmpfloat_with_epsilon (nth (&pair.result, 0)->area, 2000, 1e-6);
+  g_assert_cmpfloat_with_epsilon (collected_nth (&pair.result, 0)->area, 2000,
+      1e-6);
   pair_clear (&pair);
 }
 

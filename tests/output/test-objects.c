@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "base/random.h"
+#include "collected.h"
 #include "output/polygonize.h"
 
 typedef struct
@@ -28,49 +29,9 @@ typedef struct
 
 typedef struct
 {
-  GArray *objects; /* UmedptObject without outlines */
-  GArray *rings; /* guint: of each */
-} Result;
-
-typedef struct
-{
   UmedptPolygon *outline;
   gdouble largest;
 } Trace;
-
-static gboolean
-collect (const UmedptObject *object, gpointer data, GError **error)
-{
-  Result *result = data;
-  UmedptObject copy = *object;
-  guint rings = object->outline ? object->outline->ends->len : 0;
-
-  copy.outline = NULL;
-  g_array_append_val (result->objects, copy);
-  g_array_append_val (result->rings, rings);
-  return TRUE;
-}
-
-static void
-result_init (Result *result)
-{
-  result->objects = g_array_new (FALSE, FALSE, sizeof (UmedptObject));
-  result->rings = g_array_new (FALSE, FALSE, sizeof (guint));
-}
-
-static void
-result_clear (Result *result)
-{
-  g_array_unref (result->objects);
-  g_array_unref (result->rings);
-}
-
-static UmedptObject *
-nth (const Result *result, guint i)
-{
-  g_assert_cmpuint (i, <, result->objects->len);
-  return &g_array_index (result->objects, UmedptObject, i);
-}
 
 static gboolean
 is_inside (const Disc *disc, gint radius, gint i, gint j)
@@ -240,14 +201,15 @@ make_order (Scene *scene, Order order)
 /* @missing: (nullable) of each tile */
 static void
 merge (Scene *scene, const GArray *discs, Order order, const gboolean *missing,
-    Result *result)
+    Collected *result)
 {
   g_autofree gint *tiles = make_order (scene, order);
   g_autoptr (UmedptObjectMerger) merger =
-      umedpt_object_merger_new (UMEDPT_OBJECTS_MIN_OVERLAP, collect, result);
+      umedpt_object_merger_new (UMEDPT_OBJECTS_MIN_OVERLAP, collected_add,
+          result);
   g_autoptr (GError) error = NULL;
 
-  result_init (result);
+  collected_init (result);
   for (gint i = 0; i < scene->columns * scene->rows; i++) {
     g_autoptr (GArray) objects = NULL;
     UmedptObjectTile tile;
@@ -297,7 +259,7 @@ make_grid (Scene *scene, gint cell, gint least, gint most)
 
 /* The object of a disc must be there exactly once. */
 static void
-check_disc (const Disc *disc, gboolean outlines, const Result *result)
+check_disc (const Disc *disc, gboolean outlines, const Collected *result)
 {
   const gint everywhere[] = { -100000, -100000, 100000, 100000 };
   UmedptObject whole;
@@ -305,7 +267,7 @@ check_disc (const Disc *disc, gboolean outlines, const Result *result)
 
   g_assert_true (see_disc (disc, disc->r, everywhere, outlines, &whole));
   for (guint i = 0; i < result->objects->len; i++) {
-    const UmedptObject *object = nth (result, i);
+    const UmedptObject *object = collected_nth (result, i);
 
     if (object->x2 <= whole.x1 || object->x1 >= whole.x2 ||
         object->y2 <= whole.y1 || object->y1 >= whole.y2)
@@ -343,13 +305,13 @@ test_grid (gconstpointer data)
   umedpt_random_init (&scene.random, 7);
   discs = make_grid (&scene, 44, 5, 19);
   for (Order order = ROWS; order <= RANDOM; order++) {
-    Result result;
+    Collected result;
 
     merge (&scene, discs, order, NULL, &result);
     for (guint i = 0; i < discs->len; i++)
       check_disc (&g_array_index (discs, Disc, i), scene.outlines, &result);
     g_assert_cmpuint (result.objects->len, ==, discs->len);
-    result_clear (&result);
+    collected_clear (&result);
   }
 }
 
@@ -359,7 +321,7 @@ test_any_order (void)
 {
   Scene scene = { 128, 24, 8, 8, FALSE, 0, 0.3 };
   g_autoptr (GArray) discs = NULL;
-  Result results[2];
+  Collected results[2];
 
   umedpt_random_init (&scene.random, 3);
   discs = make_grid (&scene, 36, 6, 12);
@@ -369,13 +331,14 @@ test_any_order (void)
   }
   g_assert_cmpuint (results[0].objects->len, ==, results[1].objects->len);
   for (guint i = 0; i < results[0].objects->len; i++) {
-    const UmedptObject *a = nth (&results[0], i), *b = nth (&results[1], i);
+    const UmedptObject *a = collected_nth (&results[0], i),
+                       *b = collected_nth (&results[1], i);
 
     /* not their scores, which tiles draw as they come */
     g_assert_cmpmem (&a->x1, 5 * sizeof (double), &b->x1, 5 * sizeof (double));
   }
-  result_clear (&results[0]);
-  result_clear (&results[1]);
+  collected_clear (&results[0]);
+  collected_clear (&results[1]);
 }
 
 /* Tiles that could not be read take nothing from their neighbours: what a tile
@@ -386,7 +349,7 @@ test_missing (gconstpointer data)
   Scene scene = { 128, 48, 9, 9, GPOINTER_TO_INT (data), 0, 0 };
   gboolean missing[81];
   g_autoptr (GArray) discs = NULL;
-  Result result;
+  Collected result;
   guint n_whole = 0;
 
   umedpt_random_init (&scene.random, 11);
@@ -418,7 +381,7 @@ test_missing (gconstpointer data)
       check_disc (disc, scene.outlines, &result);
     n_whole += whole;
     for (guint k = 0; k < result.objects->len; k++) {
-      const UmedptObject *object = nth (&result, k);
+      const UmedptObject *object = collected_nth (&result, k);
 
       found |= object->x1 < disc->x + disc->r &&
           object->x2 > disc->x - disc->r && object->y1 < disc->y + disc->r &&
@@ -428,7 +391,7 @@ test_missing (gconstpointer data)
   }
   g_assert_cmpuint (n_whole, >, discs->len / 2);
   g_assert_cmpuint (n_whole, <, discs->len);
-  result_clear (&result);
+  collected_clear (&result);
 }
 
 /* One disc with a hole where four tiles meet: one object with a hole. */
@@ -444,7 +407,7 @@ test_corner (void)
       g_autoptr (GArray) discs = g_array_new (FALSE, FALSE, sizeof (Disc));
       const gint everywhere[] = { 0, 0, 1000, 1000 };
       UmedptObject whole;
-      Result result;
+      Collected result;
 
       umedpt_random_init (&scene.random, 1);
       g_array_append_val (discs, disc);
@@ -452,11 +415,11 @@ test_corner (void)
       g_assert_true (see_disc (&disc, disc.r, everywhere, TRUE, &whole));
       g_assert_cmpuint (result.objects->len, ==, 1);
       g_assert_cmpuint (g_array_index (result.rings, guint, 0), ==, 2);
-      g_assert_cmpfloat (nth (&result, 0)->area, ==, whole.area);
-      g_assert_cmpfloat (nth (&result, 0)->x1, ==, whole.x1);
-      g_assert_cmpfloat (nth (&result, 0)->y2, ==, whole.y2);
+      g_assert_cmpfloat (collected_nth (&result, 0)->area, ==, whole.area);
+      g_assert_cmpfloat (collected_nth (&result, 0)->x1, ==, whole.x1);
+      g_assert_cmpfloat (collected_nth (&result, 0)->y2, ==, whole.y2);
       umedpt_object_clear (&whole);
-      result_clear (&result);
+      collected_clear (&result);
     }
 }
 
@@ -468,7 +431,7 @@ test_jitter (gconstpointer data)
   const gint size = 2048, overlap = GPOINTER_TO_INT (data) / 2;
   Scene scene = { 256, overlap, 0, 0, GPOINTER_TO_INT (data) % 2 == 1, 1, 0.3 };
   g_autoptr (GArray) discs = g_array_new (FALSE, FALSE, sizeof (Disc));
-  Result result;
+  Collected result;
 
   scene.columns = scene.rows = size / (256 - overlap);
   umedpt_random_init (&scene.random, 5);
@@ -491,7 +454,7 @@ test_jitter (gconstpointer data)
   for (Order order = ROWS; order <= RANDOM; order++) {
     merge (&scene, discs, order, NULL, &result);
     g_assert_cmpuint (result.objects->len, ==, discs->len);
-    result_clear (&result);
+    collected_clear (&result);
   }
   g_test_message ("%u discs", discs->len);
 }
