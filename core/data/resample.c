@@ -158,11 +158,36 @@ umedpt_resample (const guint32 *argb, gint source_width,
   return alpha;
 }
 
+/* The colours of an opaque pixel, red lowest. */
+static guint32
+colours (guint32 argb)
+{
+  return GUINT32_SWAP_LE_BE (argb) >> 8;
+}
+
+/* Four opaque pixels, 12 bytes. */
+static void
+pack_four (const guint32 *argb, guint8 *rgb)
+{
+  const guint64 first = (guint64) colours (argb[0]) |
+      (guint64) colours (argb[1]) << 24 | (guint64) colours (argb[2]) << 48;
+  const guint32 last = colours (argb[2]) >> 16 | colours (argb[3]) << 8;
+  const guint64 low = GUINT64_TO_LE (first);
+  const guint32 high = GUINT32_TO_LE (last);
+
+  memcpy (rgb, &low, sizeof low);
+  memcpy (rgb + sizeof low, &high, sizeof high);
+}
+
 /* A row in which every pixel is opaque, the usual case. */
 static void
 pack_row (const guint32 *restrict argb, gint width, guint8 *restrict rgb)
 {
-  for (gint i = 0; i < width; i++) {
+  gint i = 0;
+
+  for (; i + 4 <= width; i += 4)
+    pack_four (argb + i, rgb + 3 * i);
+  for (; i < width; i++) {
     guint32 p = argb[i];
 
     rgb[3 * i] = (guint8) (p >> 16);
