@@ -66,9 +66,12 @@ umedpt_cuda_graph_run (UmedptBackend *backend, gpointer graph, GError **error)
 {
   Graph *self = graph;
 
-  return umedpt_cuda_check (cudaGraphLaunch (self->exec,
-                                umedpt_cuda (backend)->stream),
-      "running a graph", error);
+  if (umedpt_cuda_check (cudaGraphLaunch (self->exec,
+                             umedpt_cuda (backend)->stream),
+          "running a graph", error))
+    return TRUE;
+  cudaGetLastError (); /* it may be done op by op instead */
+  return FALSE;
 }
 
 void

@@ -11,6 +11,7 @@
 #include "cuda.h"
 #include "graph.h"
 #include "kernels/elements.h"
+#include "ops/image.h"
 #include "ops/optimizer.h"
 #include "pool.h"
 #include "transfer.h"
@@ -184,8 +185,11 @@ fill_table (UmedptCuda *self)
   base->ranks_id = umedpt_cuda_ranks_id;
   base->ranks_join = umedpt_cuda_ranks_join;
   base->ranks_sum = umedpt_cuda_ranks_sum;
+  base->ranks_leave = umedpt_cuda_ranks_leave;
   base->feed_begin = umedpt_cuda_feed_begin;
   base->feed_end = umedpt_cuda_feed_end;
+  base->feed_images = umedpt_cuda_feed_images;
+  base->sum_image = umedpt_cuda_sum_image;
 #define UMEDPT_CUDA_FILL(slot, Type) base->slot = umedpt_cuda_##slot;
   UMEDPT_FOREACH_OP (UMEDPT_CUDA_FILL)
 #undef UMEDPT_CUDA_FILL

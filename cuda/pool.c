@@ -191,13 +191,16 @@ umedpt_cuda_pool_take (UmedptCudaPool *self, gsize size, GError **error)
   return block ? block->data : NULL;
 }
 
+/* What nobody has of a closed arena goes at once, so that results that outlive
+ * their graph keep no more than themselves. */
 static void
 free_arena_if_done (UmedptCudaPool *self, UmedptCudaArena *arena)
 {
-  if (!arena->closed || arena->n_used > 0)
+  if (!arena->closed)
     return;
   destroy_free_blocks (self, arena);
-  g_free (arena);
+  if (arena->n_used == 0)
+    g_free (arena);
 }
 
 void

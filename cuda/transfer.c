@@ -222,6 +222,23 @@ umedpt_cuda_feed_end (UmedptBackend *backend, gpointer dst, gsize size,
   return ok;
 }
 
+cudaStream_t
+umedpt_cuda_feed_lock (void)
+{
+  g_mutex_lock (&transfer.feed_lock);
+  return transfer.feed_stream;
+}
+
+gboolean
+umedpt_cuda_feed_unlock (GError **error)
+{
+  gboolean ok = umedpt_cuda_check (cudaStreamSynchronize (transfer.feed_stream),
+      "feeding the GPU", error);
+
+  g_mutex_unlock (&transfer.feed_lock);
+  return ok;
+}
+
 static gboolean
 make_event (cudaEvent_t *event, GError **error)
 {

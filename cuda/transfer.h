@@ -18,4 +18,9 @@ gpointer umedpt_cuda_feed_begin (UmedptBackend *backend, gsize size,
 gboolean umedpt_cuda_feed_end (UmedptBackend *backend, gpointer dst, gsize size,
     GError **error);
 
+/* Work of others on the stream of the feeds, which has nothing to do with what
+ * is queued: from lock to unlock, which waits until the work is done. */
+cudaStream_t umedpt_cuda_feed_lock (void);
+gboolean umedpt_cuda_feed_unlock (GError **error);
+
 G_END_DECLS

@@ -38,7 +38,7 @@
 
 G_BEGIN_DECLS
 
-#define UMEDPT_BACKEND_API_VERSION 4
+#define UMEDPT_BACKEND_API_VERSION 6
 /* Bytes of what a group of devices is joined by. */
 #define UMEDPT_RANKS_ID_SIZE 128
 
@@ -625,6 +625,16 @@ struct _UmedptBackend
   gpointer (*feed_begin) (UmedptBackend *backend, gsize size, GError **error);
   gboolean (*feed_end) (UmedptBackend *backend, gpointer dst, gsize size,
       GError **error);
+  /* (nullable, both or none) The same for pictures that are there already:
+   * each is brought to u8 [height, width, 3], RGB, in @dst [n, height, width,
+   * 3], with the bytes of infer/preprocess.c. When it returns, also with an
+   * error, they have been read, and @dst may be used. */
+  gboolean (*feed_images) (UmedptBackend *backend,
+      const UmedptDeviceImage *images, guint n, gpointer dst, gint width,
+      gint height, GError **error);
+  /* A number of its pixels that another picture hardly has. */
+  gboolean (*sum_image) (UmedptBackend *backend, const UmedptDeviceImage *image,
+      guint64 *sum, GError **error);
 
   /* (nullable) The ops of the optimiser for many tensors at once, where
    * starting an op costs more than running it. beta1, beta2, epsilon, momentum,
@@ -637,15 +647,17 @@ struct _UmedptBackend
   gboolean (*square_sum_many) (UmedptBackend *backend, UmedptTensor *const *src,
       guint n, double *results, GError **error);
 
-  /* (nullable, all three or none) Sums over several processes, each with a
-   * device of its own (train/ranks.h). One process makes an id, all join with
-   * it; a sum is then queued by all, in place, of f32 tensors. */
+  /* (nullable, all four or none) Sums over several processes, each with a
+   * device of its own (train/ranks.h). One makes an id (NULL asks whether one
+   * could), all join with it and queue sums, in place, of f32 tensors. If one
+   * fails, all leave: what they have queued would wait for it. */
   gboolean (*ranks_id) (UmedptBackend *backend, guint8 id[UMEDPT_RANKS_ID_SIZE],
       GError **error);
   gboolean (*ranks_join) (UmedptBackend *backend, guint rank, guint size,
       const guint8 id[UMEDPT_RANKS_ID_SIZE], GError **error);
   gboolean (*ranks_sum) (UmedptBackend *backend, UmedptTensor *const *tensors,
       guint n, GError **error);
+  void (*ranks_leave) (UmedptBackend *backend);
 
 #define UMEDPT_OP_SLOT(slot, Type) \
   gboolean (*slot) (UmedptBackend * backend, const Umedpt##Type##Args *args, \

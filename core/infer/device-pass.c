@@ -13,15 +13,14 @@
  * graph's own input.
  *
  * A batch for which there is not enough memory is halved, and so are those
- * after it.
+ * after it; before that, all that is only kept prepared goes.
+ *
+ * Tasks go another way (encoding.c), with the same input (device-feed.c) and
+ * with graphs of their own (device-slots.c), which are kept here.
  */
 #include "infer/device-pass.h"
 
-#include <string.h>
-
 #include "base/error.h"
-#include "base/pool.h"
-#include "infer/preprocess.h"
 #include "net/model-private.h"
 
 #define MAX_PLANS 8 /* sizes of batches that are kept prepared */
@@ -39,9 +38,9 @@ typedef struct
 /* A batch on its way. */
 typedef struct
 {
-  UmedptTensor *feed; /* u8 [n or more, H, W, 3]: its images */
-  UmedptTensor *output; /* f32 [n, D] */
   guint n;
+  UmedptFed fed; /* its images */
+  UmedptTensor *output; /* f32 [n, D] */
 } Batch;
 
 struct _UmedptDevicePass
@@ -52,10 +51,10 @@ struct _UmedptDevicePass
   gint width, height;
   guint size;
 
-  GMutex feeding; /* one thread at a time prepares input */
-  GMutex computing; /* … and one queues work, with the plans */
+  UmedptDeviceFeed *feed;
+  UmedptSlots *slots;
+  GMutex computing; /* one thread at a time queues work, with the plans */
   GPtrArray *plans;
-  GQueue feeds; /* idle UmedptTensor, under feeding */
   gint max_batch; /* atomic */
 };
 
@@ -93,15 +92,6 @@ drop_plans (UmedptDevicePass *self)
   unlock_queue (self);
 }
 
-static void
-drop_feeds (UmedptDevicePass *self)
-{
-  UmedptTensor *feed;
-
-  while ((feed = g_queue_pop_head (&self->feeds)))
-    umedpt_tensor_unref (feed);
-}
-
 UmedptDevicePass *
 umedpt_device_pass_new (UmedptModel *model, UmedptContext *context, gint width,
     gint height, guint size)
@@ -116,9 +106,10 @@ umedpt_device_pass_new (UmedptModel *model, UmedptContext *context, gint width,
   self->size = size;
   self->plans = g_ptr_array_new ();
   self->max_batch = UMEDPT_DEVICE_BATCH;
-  g_mutex_init (&self->feeding);
+  self->feed = umedpt_device_feed_new (self->backend);
+  self->slots = umedpt_slots_new (self->backend,
+      umedpt_model_get_description (model)->tasks->len);
   g_mutex_init (&self->computing);
-  g_queue_init (&self->feeds);
   return self;
 }
 
@@ -129,112 +120,20 @@ umedpt_device_pass_free (UmedptDevicePass *self)
     return;
   drop_plans (self);
   g_ptr_array_unref (self->plans);
-  drop_feeds (self);
-  g_mutex_clear (&self->feeding);
+  umedpt_slots_free (self->slots);
+  umedpt_device_feed_free (self->feed);
   g_mutex_clear (&self->computing);
   g_free (self);
 }
 
-static gsize
-image_bytes (const UmedptDevicePass *self)
-{
-  return (gsize) self->width * (gsize) self->height * 3;
-}
+/* ---- Batches ---- */
 
-static UmedptTensor *
-new_images (UmedptDevicePass *self, guint n, GError **error)
-{
-  const gint64 shape[] = { n, self->height, self->width, 3 };
-
-  return umedpt_tensor_new_in (self->backend->memory, UMEDPT_DTYPE_U8, 4, shape,
-      error);
-}
-
-/* ---- Feeding ---- */
-
-typedef struct
-{
-  UmedptDevicePass *pass;
-  const UmedptImage *images;
-  guint8 *bytes;
-} Preparation;
-
-static void
-prepare_image (gpointer data, guint worker, guint i)
-{
-  const Preparation *job = data;
-
-  umedpt_preprocess_into (&job->images[i], job->pass->width, job->pass->height,
-      job->bytes + i * image_bytes (job->pass), NULL); /* they are checked */
-}
-
-/* The images as the network takes them, at @bytes. By all processors: one
- * alone would keep a fast card waiting. */
-static gboolean
-prepare (UmedptDevicePass *self, const UmedptImage *images, guint n,
-    guint8 *bytes, GError **error)
-{
-  Preparation job = { self, images, bytes };
-
-  for (guint i = 0; i < n; i++)
-    if (!umedpt_preprocess_check (&images[i], error))
-      return FALSE;
-  umedpt_pool_run (umedpt_pool_get_default (), n, prepare_image, &job);
-  return TRUE;
-}
-
-/* Without a way beside the queue: through it. */
-static gboolean
-feed_plainly (UmedptDevicePass *self, const UmedptImage *images, guint n,
-    UmedptTensor *feed, GError **error)
-{
-  g_autofree guint8 *bytes = g_malloc (n * image_bytes (self));
-  UmedptMemory *memory = self->backend->memory;
-
-  return prepare (self, images, n, bytes, error) &&
-      memory->upload (memory, feed->data, bytes, n * image_bytes (self), error);
-}
-
-static gboolean
-feed_ahead (UmedptDevicePass *self, const UmedptImage *images, guint n,
-    UmedptTensor *feed, GError **error)
-{
-  UmedptBackend *backend = self->backend;
-  gsize size = n * image_bytes (self);
-  guint8 *bytes = backend->feed_begin (backend, size, error);
-
-  if (!bytes)
-    return FALSE;
-  if (prepare (self, images, n, bytes, error))
-    return backend->feed_end (backend, feed->data, size, error);
-  backend->feed_end (backend, NULL, size, NULL);
-  return FALSE;
-}
-
+/* Gives up a batch; its device has been waited for. */
 static void
 batch_clear (UmedptDevicePass *self, Batch *batch)
 {
-  g_mutex_lock (&self->feeding);
-  if (batch->feed)
-    g_queue_push_head (&self->feeds, g_steal_pointer (&batch->feed));
-  g_mutex_unlock (&self->feeding);
+  umedpt_device_feed_return (self->feed, &batch->fed);
   g_clear_pointer (&batch->output, umedpt_tensor_unref);
-}
-
-/* Memory for input. It may have been somebody's whose queued work still uses
- * it, which input that travels beside the queue must not meet: waited for,
- * once. */
-static UmedptTensor *
-new_feed (UmedptDevicePass *self, guint n, GError **error)
-{
-  g_autoptr (UmedptTensor) feed = new_images (self, n, error);
-  UmedptMemory *memory = self->backend->memory;
-  guint8 byte;
-
-  if (!feed || !umedpt_tensor_zero (feed, error) ||
-      !memory->download (memory, &byte, feed->data, sizeof byte, error))
-    return NULL;
-  return g_steal_pointer (&feed);
 }
 
 /* A batch's memory for input is its own until its result has been fetched:
@@ -243,21 +142,9 @@ static gboolean
 feed (UmedptDevicePass *self, const UmedptImage *images, guint n, Batch *batch,
     GError **error)
 {
-  gboolean ok;
-
-  g_mutex_lock (&self->feeding);
   batch->n = n;
-  batch->feed = g_queue_pop_head (&self->feeds);
-  if (batch->feed && batch->feed->shape[0] < n)
-    g_clear_pointer (&batch->feed, umedpt_tensor_unref);
-  if (!batch->feed)
-    batch->feed = new_feed (self, n, error);
-  ok = batch->feed &&
-      (self->backend->feed_begin
-              ? feed_ahead (self, images, n, batch->feed, error)
-              : feed_plainly (self, images, n, batch->feed, error));
-  g_mutex_unlock (&self->feeding);
-  return ok;
+  return umedpt_device_feed_send (self->feed, images, n, self->width,
+      self->height, &batch->fed, error);
 }
 
 /* ---- Computing ---- */
@@ -280,6 +167,7 @@ forward (UmedptDevicePass *self, UmedptTensor *images, GError **error)
 static Plan *
 get_plan (UmedptDevicePass *self, guint n, GError **error)
 {
+  const gint64 shape[] = { n, self->height, self->width, 3 };
   Plan *plan;
 
   for (guint i = 0; i < self->plans->len; i++) {
@@ -291,7 +179,8 @@ get_plan (UmedptDevicePass *self, guint n, GError **error)
     drop_plans (self);
   plan = g_new0 (Plan, 1);
   plan->n = n;
-  plan->input = new_images (self, n, error);
+  plan->input = umedpt_tensor_new_in (self->backend->memory, UMEDPT_DTYPE_U8, 4,
+      shape, error);
   if (!plan->input) {
     g_free (plan);
     return NULL;
@@ -338,11 +227,9 @@ static UmedptTensor *
 run_plan (UmedptDevicePass *self, Plan *plan, const Batch *batch,
     GError **error)
 {
-  UmedptMemory *memory = self->backend->memory;
   UmedptTensor *output;
 
-  if (!memory->copy (memory, plan->input->data, batch->feed->data,
-          plan->n * image_bytes (self), error))
+  if (!umedpt_tensor_copy (plan->input, batch->fed.images, error))
     return NULL;
   if (plan->graph)
     return run_graph (self, plan, error);
@@ -379,8 +266,6 @@ fetch (UmedptDevicePass *self, Batch *batch, gfloat *embeddings, GError **error)
   return ok;
 }
 
-/* ---- All of it ---- */
-
 /* After a failure: waits until nothing uses the batch's memory. */
 static void
 abandon (UmedptDevicePass *self, Batch *batch)
@@ -388,8 +273,9 @@ abandon (UmedptDevicePass *self, Batch *batch)
   UmedptMemory *memory = self->backend->memory;
   guint8 byte;
 
-  if (batch->feed)
-    memory->download (memory, &byte, batch->feed->data, sizeof byte, NULL);
+  if (batch->fed.images)
+    memory->download (memory, &byte, batch->fed.images->data, sizeof byte,
+        NULL);
   batch_clear (self, batch);
 }
 
@@ -408,7 +294,7 @@ feed_next (UmedptDevicePass *self, Progress *progress, Batch *batch,
     GError **error)
 {
   guint n = MIN (progress->n_images - progress->fed,
-      (guint) g_atomic_int_get (&self->max_batch));
+      umedpt_device_pass_get_max_batch (self));
 
   if (!feed (self, progress->images + progress->fed, n, batch, error))
     return FALSE;
@@ -449,7 +335,7 @@ stream (UmedptDevicePass *self, Progress *progress, Batch *current, Batch *next,
   while (progress->done < progress->n_images) {
     if (!check_cancelled (cancellable, progress, error))
       return FALSE;
-    if (!current->feed && !feed_next (self, progress, current, error))
+    if (!current->fed.images && !feed_next (self, progress, current, error))
       return FALSE;
     if (!compute (self, current, error))
       return FALSE;
@@ -459,28 +345,57 @@ stream (UmedptDevicePass *self, Progress *progress, Batch *current, Batch *next,
     if (!fetch_one (self, progress, current, error))
       return FALSE;
     *current = *next;
-    *next = (Batch){ NULL };
+    *next = (Batch){ 0 };
   }
   return TRUE;
 }
 
-/* Whether to go on with smaller batches. What could be forgotten is. */
-static gboolean
-shrink (UmedptDevicePass *self, const GError *why)
-{
-  gint n = g_atomic_int_get (&self->max_batch);
+/* ---- Memory ---- */
 
-  if (!g_error_matches (why, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY) || n <= 1)
-    return FALSE;
+gboolean
+umedpt_device_pass_forget (UmedptDevicePass *self)
+{
   g_mutex_lock (&self->computing);
   drop_plans (self);
   g_mutex_unlock (&self->computing);
-  g_mutex_lock (&self->feeding);
-  drop_feeds (self);
-  g_mutex_unlock (&self->feeding);
+  umedpt_device_feed_forget (self->feed);
+  return umedpt_slots_forget (self->slots);
+}
+
+gboolean
+umedpt_device_pass_shrink (UmedptDevicePass *self, const GError *why)
+{
+  gint n = g_atomic_int_get (&self->max_batch);
+
+  if (!g_error_matches (why, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY))
+    return FALSE;
+  if (umedpt_device_pass_forget (self))
+    return TRUE; /* graphs of tasks held memory: as many images again */
+  if (n <= 1)
+    return FALSE;
   g_atomic_int_set (&self->max_batch, n / 2);
   return TRUE;
 }
+
+guint
+umedpt_device_pass_get_max_batch (UmedptDevicePass *self)
+{
+  return (guint) g_atomic_int_get (&self->max_batch);
+}
+
+UmedptDeviceFeed *
+umedpt_device_pass_get_feed (UmedptDevicePass *self)
+{
+  return self->feed;
+}
+
+UmedptSlots *
+umedpt_device_pass_get_slots (UmedptDevicePass *self)
+{
+  return self->slots;
+}
+
+/* ---- All of it ---- */
 
 gboolean
 umedpt_device_pass_embed (UmedptDevicePass *self, const UmedptImage *images,
@@ -491,7 +406,7 @@ umedpt_device_pass_embed (UmedptDevicePass *self, const UmedptImage *images,
   GError *local = NULL;
 
   for (;;) {
-    Batch current = { NULL }, next = { NULL };
+    Batch current = { 0 }, next = { 0 };
     gboolean ok =
         stream (self, &progress, &current, &next, cancellable, &local);
 
@@ -499,7 +414,7 @@ umedpt_device_pass_embed (UmedptDevicePass *self, const UmedptImage *images,
       return TRUE;
     abandon (self, &current);
     abandon (self, &next);
-    if (!shrink (self, local))
+    if (!umedpt_device_pass_shrink (self, local))
       break;
     g_clear_error (&local);
     progress.fed = progress.done;

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "autograd/ops.h"
-#include "infer/session.h"
+#include "infer/device-feed.h"
+#include "infer/device-slots.h"
 
 G_BEGIN_DECLS
 
@@ -27,5 +27,16 @@ void umedpt_device_pass_free (UmedptDevicePass *self);
 gboolean umedpt_device_pass_embed (UmedptDevicePass *self,
     const UmedptImage *images, guint n_images, gfloat *embeddings,
     GCancellable *cancellable, GError **error);
+
+/* What encodings share with it. */
+UmedptDeviceFeed *umedpt_device_pass_get_feed (UmedptDevicePass *self);
+UmedptSlots *umedpt_device_pass_get_slots (UmedptDevicePass *self);
+/* How many images go through together. */
+guint umedpt_device_pass_get_max_batch (UmedptDevicePass *self);
+/* Frees what is kept prepared. TRUE if graphs of tasks were among it. */
+gboolean umedpt_device_pass_forget (UmedptDevicePass *self);
+/* After a failure: whether to try it again, now that there is more memory or
+ * fewer images go through together. */
+gboolean umedpt_device_pass_shrink (UmedptDevicePass *self, const GError *why);
 
 G_END_DECLS

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Heads on the features of an encoding, and their results. A head runs on a
- * whole part at once, when it is first asked for; see encoding.c.
+ * Results of heads on the features of an encoding. A head runs on a whole part
+ * at once, when it is first asked for; see encoding.c, encoding-steps.c.
  */
 #include "base/error.h"
 #include "infer/encoding-private.h"
@@ -13,55 +13,12 @@ n_tasks (const UmedptEncoding *self)
   return umedpt_model_get_description (self->model)->tasks->len;
 }
 
-/* i32 [n]: 0, 1, …: for a task that groups images into cases, each image by
- * itself is one. */
-static UmedptTensor *
-new_groups (UmedptEncoding *self, guint n, GError **error)
-{
-  const gint64 shape[] = { n };
-  g_autoptr (UmedptTensor) host =
-      umedpt_tensor_new (UMEDPT_DTYPE_I32, 1, shape, error);
-
-  if (!host)
-    return NULL;
-  for (guint i = 0; i < n; i++)
-    ((gint32 *) host->data)[i] = (gint32) i;
-  return umedpt_tensor_to (host, umedpt_encoding_get_memory (self), error);
-}
-
-static gboolean
-run_task (UmedptEncoding *self, UmedptEncodingPart *part, guint task,
-    GError **error)
-{
-  const UmedptDescription *description =
-      umedpt_model_get_description (self->model);
-  const UmedptTaskDescription *own =
-      g_ptr_array_index (description->tasks, task);
-  UmedptTaskOutput *output = &part->outputs[task];
-  g_autoptr (UmedptTensor) groups = NULL;
-  gboolean ok;
-
-  if (!umedpt_encoding_check_features (part, error))
-    return FALSE;
-  if (own->grouped && !(groups = new_groups (self, part->n, error)))
-    return FALSE;
-  umedpt_session_lock (self->session);
-  ok = umedpt_model_run_task (self->model,
-           umedpt_session_get_context (self->session), &part->features, task,
-           groups, groups ? part->n : 0, output, error) &&
-      umedpt_task_output_to_host (output, error);
-  umedpt_session_unlock (self->session);
-  if (!ok)
-    umedpt_task_output_clear (output);
-  return ok;
-}
-
 /* The logits of the part that image @index is in, or NULL with @error set. */
 static const UmedptTaskOutput *
 get_output (UmedptEncoding *self, guint index, guint task, GError **error)
 {
   UmedptEncodingPart *part;
-  gboolean ok = TRUE;
+  gboolean ok;
 
   if (self->vectors) {
     g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
@@ -71,8 +28,7 @@ get_output (UmedptEncoding *self, guint index, guint task, GError **error)
   }
   part = &self->parts[index / self->part_size];
   g_mutex_lock (&self->lock);
-  if (part->outputs[task].n_outputs == 0)
-    ok = run_task (self, part, task, error);
+  ok = umedpt_encoding_need_output (self, part, task, error);
   g_mutex_unlock (&self->lock);
   return ok ? &part->outputs[task] : NULL;
 }
@@ -84,27 +40,23 @@ get_task (UmedptEncoding *self, guint task)
       task);
 }
 
-/* Keeps logits and vector. */
-static void
-drop_features (UmedptEncodingPart *part)
-{
-  UmedptTensor *vector = g_steal_pointer (&part->features.vector);
-
-  umedpt_features_clear (&part->features);
-  part->features.vector = vector;
-}
-
+/* Queues all of it before it waits for the first. */
 static gboolean
 settle_part (UmedptEncoding *self, UmedptEncodingPart *part, const guint *tasks,
     guint n, gboolean embedding, GError **error)
 {
+  if (embedding && !part->vectors &&
+      !umedpt_encoding_run (self, part, UMEDPT_STEP_VECTOR, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    if (!umedpt_encoding_run (self, part, UMEDPT_STEP_HEADS + tasks[i], error))
+      return FALSE;
   if (embedding && !umedpt_encoding_need_vectors (self, part, error))
     return FALSE;
   for (guint i = 0; i < n; i++)
-    if (part->outputs[tasks[i]].n_outputs == 0 &&
-        !run_task (self, part, tasks[i], error))
+    if (!umedpt_encoding_need_output (self, part, tasks[i], error))
       return FALSE;
-  drop_features (part);
+  umedpt_encoding_drop_features (self, part);
   return TRUE;
 }
 

@@ -5,12 +5,16 @@
  * through together, and what a head makes of one image it makes of all of its
  * part. Logits are kept in host memory per part and task, so a second question
  * about them (another threshold, the next image) costs nothing but decoding.
+ *
+ * On a device encoding only queues work: the next part, or the next frame, is
+ * prepared meanwhile, and who asks for results waits for them.
  */
 #include "infer/encoding.h"
 
 #include <string.h>
 
 #include "base/error.h"
+#include "infer/device-images.h"
 #include "infer/device-pass.h"
 #include "infer/encoding-private.h"
 #include "infer/preprocess.h"
@@ -25,12 +29,19 @@ n_tasks (const UmedptEncoding *self)
 }
 
 static void
-part_clear (UmedptEncodingPart *part, guint tasks)
+drop_parts (UmedptEncoding *self)
 {
-  umedpt_features_clear (&part->features);
-  for (guint i = 0; part->outputs && i < tasks; i++)
-    umedpt_task_output_clear (&part->outputs[i]);
-  g_free (part->outputs);
+  for (guint i = 0; i < self->n_parts; i++) {
+    UmedptEncodingPart *part = &self->parts[i];
+
+    for (guint task = 0; part->outputs && task < n_tasks (self); task++)
+      umedpt_task_output_clear (&part->outputs[task]);
+    g_free (part->outputs);
+    umedpt_encoding_drop_features (self, part);
+    g_clear_pointer (&part->vectors, umedpt_tensor_unref);
+  }
+  g_clear_pointer (&self->parts, g_free);
+  self->n_parts = 0;
 }
 
 /**
@@ -62,9 +73,7 @@ umedpt_encoding_unref (UmedptEncoding *self)
 {
   if (!self || !g_atomic_ref_count_dec (&self->references))
     return;
-  for (guint i = 0; i < self->n_parts; i++)
-    part_clear (&self->parts[i], n_tasks (self));
-  g_free (self->parts);
+  drop_parts (self);
   g_free (self->vectors);
   g_mutex_clear (&self->lock);
   g_object_unref (self->session);
@@ -82,63 +91,55 @@ encoding_new (UmedptSession *session, guint n_images, gint width, gint height)
   self->n_images = n_images;
   self->width = width;
   self->height = height;
-  self->part_size =
-      umedpt_session_has_device (session) ? UMEDPT_DEVICE_BATCH : 1;
   g_mutex_init (&self->lock);
   return self;
 }
 
 /* --- the encoder -------------------------------------------------------- */
 
-UmedptMemory *
-umedpt_encoding_get_memory (UmedptEncoding *self)
+UmedptBackend *
+umedpt_encoding_get_backend (UmedptEncoding *self)
 {
-  return umedpt_context_get_backend (umedpt_session_get_context (self->session))
-      ->memory;
+  return umedpt_context_get_backend (
+      umedpt_session_get_context (self->session));
 }
 
-/* u8 [n, H, W, 3] where the backend computes. */
-static UmedptTensor *
-upload (UmedptEncoding *self, const UmedptImage *images, guint n,
-    GError **error)
+/* To where the backend computes. */
+static gboolean
+send_images (UmedptEncoding *self, UmedptEncodingPart *part,
+    const UmedptImage *images, GError **error)
 {
-  const gint64 shape[] = { n, self->height, self->width, 3 };
-  const gsize size = (gsize) self->height * (gsize) self->width * 3;
-  g_autoptr (UmedptTensor) host =
-      umedpt_tensor_new (UMEDPT_DTYPE_U8, 4, shape, error);
+  UmedptDevicePass *device = umedpt_session_get_device_pass (self->session);
 
-  if (!host)
-    return NULL;
-  for (guint i = 0; i < n; i++)
-    if (!umedpt_preprocess_into (&images[i], self->width, self->height,
-            UMEDPT_U8 (host) + i * size, error))
-      return NULL;
-  return umedpt_tensor_to (host, umedpt_encoding_get_memory (self), error);
+  if (device)
+    return umedpt_device_feed_send (umedpt_device_pass_get_feed (device),
+        images, part->n, self->width, self->height, &part->fed, error);
+  part->fed.images =
+      umedpt_preprocess_image (images, self->width, self->height, error);
+  return part->fed.images != NULL;
 }
 
 static gboolean
 encode_part (UmedptEncoding *self, UmedptEncodingPart *part,
     const UmedptImage *images, GError **error)
 {
-  g_autoptr (UmedptTensor) tensor = umedpt_session_has_device (self->session)
-      ? upload (self, images, part->n, error)
-      : umedpt_preprocess_image (images, self->width, self->height, error);
-  gboolean ok;
+  UmedptDevicePass *device = umedpt_session_get_device_pass (self->session);
 
-  if (!tensor)
+  if (!send_images (self, part, images, error))
     return FALSE;
-  umedpt_session_lock (self->session);
-  ok = umedpt_model_encode_features (self->model,
-      umedpt_session_get_context (self->session), tensor, NULL, &part->features,
-      error);
-  umedpt_session_unlock (self->session);
-  if (ok)
-    umedpt_session_count (self->session, part->n);
-  return ok;
+  if (device)
+    part->slot = umedpt_slots_take (umedpt_device_pass_get_slots (device),
+        part->n, self->width, self->height);
+  if (!umedpt_encoding_run (self, part, UMEDPT_STEP_ENCODER, error))
+    return FALSE;
+  if (!device)
+    umedpt_fed_clear (&part->fed); /* it is computed, not only queued */
+  return TRUE;
 }
 
+/* In parts of the present size. */
 static gboolean
-encode_parts (UmedptEncoding *self, const UmedptImage *images,
+try_parts (UmedptEncoding *self, const UmedptImage *images,
     GCancellable *cancellable, GError **error)
 {
   self->n_parts = (self->n_images + self->part_size - 1) / self->part_size;
@@ -158,6 +159,29 @@ encode_parts (UmedptEncoding *self, const UmedptImage *images,
       return FALSE;
   }
   return TRUE;
+}
+
+/* Where a device has not enough memory: all again, in smaller parts. */
+static gboolean
+encode_parts (UmedptEncoding *self, const UmedptImage *images,
+    GCancellable *cancellable, GError **error)
+{
+  UmedptDevicePass *device = umedpt_session_get_device_pass (self->session);
+  GError *local = NULL;
+
+  for (;;) {
+    self->part_size = device ? umedpt_device_pass_get_max_batch (device) : 1;
+    if (try_parts (self, images, cancellable, &local)) {
+      umedpt_session_count (self->session, self->n_images);
+      return TRUE;
+    }
+    drop_parts (self);
+    if (!device || !umedpt_device_pass_shrink (device, local))
+      break;
+    g_clear_error (&local);
+  }
+  g_propagate_error (error, local);
+  return FALSE;
 }
 
 /* The way that a session prepares most for, as it is the shortest. */
@@ -201,7 +225,8 @@ check_size (gint width, gint height, GError **error)
  *
  * Returns: (transfer full): the images' features, or %NULL with @error set
  *   (%UMEDPT_ERROR_SHAPE for an image that cannot be, %UMEDPT_ERROR_SETTINGS
- *   for a size that cannot, %UMEDPT_ERROR_CANCELLED, %UMEDPT_ERROR_NO_MEMORY)
+ *   for a size that cannot or memory that the session cannot read,
+ *   %UMEDPT_ERROR_CANCELLED, %UMEDPT_ERROR_NO_MEMORY)
  *
  * Since: 0.1
  */
@@ -222,7 +247,10 @@ umedpt_session_encode (UmedptSession *session, const UmedptImage *images,
     width = description->input_width;
     height = description->input_height;
   }
-  if (!check_size (width, height, error))
+  if (!check_size (width, height, error) ||
+      !umedpt_device_images_check (
+          umedpt_context_get_backend (umedpt_session_get_context (session)),
+          images, n_images, error))
     return NULL;
   self = encoding_new (session, n_images, width, height);
   if (!(vectors_only ? encode_vectors (self, images, cancellable, error)
@@ -307,22 +335,6 @@ umedpt_encoding_check_features (const UmedptEncodingPart *part, GError **error)
 
 /* --- vectors ------------------------------------------------------------ */
 
-gboolean
-umedpt_encoding_need_vectors (UmedptEncoding *self, UmedptEncodingPart *part,
-    GError **error)
-{
-  UmedptFeatures *features = &part->features;
-  UmedptContext *context = umedpt_session_get_context (self->session);
-
-  if (!features->vector && !umedpt_encoding_check_features (part, error))
-    return FALSE;
-  umedpt_session_lock (self->session);
-  if (!features->vector)
-    umedpt_model_need_vector (self->model, context, features, error);
-  umedpt_session_unlock (self->session);
-  return features->vector != NULL;
-}
-
 /**
  * umedpt_encoding_get_embedding:
  * @self: an encoding
@@ -340,8 +352,8 @@ umedpt_encoding_get_embedding (UmedptEncoding *self, guint index,
     gfloat *embedding, GError **error)
 {
   gsize size;
-  g_autoptr (UmedptTensor) host = NULL;
   UmedptEncodingPart *part;
+  gboolean ok;
 
   g_return_val_if_fail (self != NULL && embedding != NULL, FALSE);
   g_return_val_if_fail (index < self->n_images, FALSE);
@@ -353,12 +365,11 @@ umedpt_encoding_get_embedding (UmedptEncoding *self, guint index,
   }
   part = &self->parts[index / self->part_size];
   g_mutex_lock (&self->lock);
-  if (umedpt_encoding_need_vectors (self, part, error))
-    host = umedpt_tensor_to (part->features.vector, NULL, error);
+  ok = umedpt_encoding_need_vectors (self, part, error);
   g_mutex_unlock (&self->lock);
-  if (!host)
-    return FALSE;
-  memcpy (embedding, UMEDPT_F32 (host) + (index % self->part_size) * size,
-      size * sizeof *embedding);
-  return TRUE;
+  if (ok)
+    memcpy (embedding,
+        UMEDPT_F32 (part->vectors) + (index % self->part_size) * size,
+        size * sizeof *embedding);
+  return ok;
 }

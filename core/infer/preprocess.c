@@ -196,6 +196,13 @@ copy (const UmedptImage *image, guint8 *out)
   }
 }
 
+void
+umedpt_preprocess_describe (UmedptPixels pixels, gint *bytes, gint offsets[3])
+{
+  *bytes = formats[pixels].bytes;
+  memcpy (offsets, formats[pixels].offsets, sizeof formats[pixels].offsets);
+}
+
 /* Whether the fields of @image can describe an image. */
 gboolean
 umedpt_preprocess_check (const UmedptImage *image, GError **error)

@@ -4,8 +4,7 @@
  */
 #pragma once
 
-#include "autograd/ops.h"
-#include "infer/session.h"
+#include "infer/device-pass.h"
 
 G_BEGIN_DECLS
 
@@ -16,8 +15,8 @@ UmedptContext *umedpt_session_get_context (UmedptSession *self);
  * on host memory. */
 void umedpt_session_lock (UmedptSession *self);
 void umedpt_session_unlock (UmedptSession *self);
-/* Whether images are computed together, on a device with memory of its own. */
-gboolean umedpt_session_has_device (UmedptSession *self);
+/* (nullable): the backend works on host memory. */
+UmedptDevicePass *umedpt_session_get_device_pass (UmedptSession *self);
 /* Counts images that went through the encoder. */
 void umedpt_session_count (UmedptSession *self, guint n_images);
 

@@ -22,6 +22,7 @@
 #include "base/debug.h"
 #include "base/error.h"
 #include "infer/cache.h"
+#include "infer/device-images.h"
 #include "infer/device-pass.h"
 #include "infer/preprocess.h"
 #include "infer/session-private.h"
@@ -436,16 +437,65 @@ umedpt_session_unlock (UmedptSession *self)
   g_mutex_unlock (&self->queue);
 }
 
+/**
+ * umedpt_session_has_device:
+ * @self: a session
+ *
+ * Returns: whether images are computed together, on a device with memory of
+ *   its own, while the processor is free
+ *
+ * Since: 0.1
+ */
 gboolean
 umedpt_session_has_device (UmedptSession *self)
 {
+  g_return_val_if_fail (UMEDPT_IS_SESSION (self), FALSE);
   return self->device_pass != NULL;
+}
+
+UmedptDevicePass *
+umedpt_session_get_device_pass (UmedptSession *self)
+{
+  return self->device_pass;
 }
 
 void
 umedpt_session_count (UmedptSession *self, guint n_images)
 {
   g_atomic_pointer_add (&self->n_encoded, n_images);
+}
+
+/**
+ * umedpt_session_sum_image:
+ * @self: a session on a device
+ * @image: an image in that device's memory
+ * @sum: (out): a number
+ * @error: return location for a #GError
+ *
+ * Tells whether an image is still the same without bringing it to the host:
+ * images of one size and format with other pixels have another number, but for
+ * one chance in 2^64. What pads its rows does not count. Not against malice.
+ *
+ * Returns: %TRUE, or %FALSE with @error set (%UMEDPT_ERROR_SHAPE for an image
+ *   that cannot be, %UMEDPT_ERROR_SETTINGS for host memory, or for memory that
+ *   the session cannot read)
+ *
+ * Since: 0.1
+ */
+gboolean
+umedpt_session_sum_image (UmedptSession *self, const UmedptImage *image,
+    guint64 *sum, GError **error)
+{
+  g_return_val_if_fail (UMEDPT_IS_SESSION (self), FALSE);
+  g_return_val_if_fail (image != NULL && sum != NULL, FALSE);
+
+  if (image->memory == UMEDPT_IMAGE_MEMORY_HOST) {
+    g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
+        "The image lies in host memory; sums are of images on a device.");
+    return FALSE;
+  }
+  return umedpt_device_images_sum (umedpt_context_get_backend (self->context),
+      image, sum, error);
 }
 
 /**
@@ -464,7 +514,8 @@ umedpt_session_count (UmedptSession *self, guint n_images)
  * which are computed together. May be called from several threads.
  *
  * Returns: %TRUE, or %FALSE with @error set (%UMEDPT_ERROR_SHAPE for an image
- *   that cannot be, %UMEDPT_ERROR_CANCELLED); rows before the failing image
+ *   that cannot be, %UMEDPT_ERROR_SETTINGS for memory that the session cannot
+ *   read, %UMEDPT_ERROR_CANCELLED); rows before the failing image
  *   are then written
  *
  * Since: 0.1
@@ -477,7 +528,9 @@ umedpt_session_embed (UmedptSession *self, const UmedptImage *images,
   g_return_val_if_fail (UMEDPT_IS_SESSION (self), FALSE);
   g_return_val_if_fail (n_images == 0 || (images && embeddings), FALSE);
 
-  if (!embed (self, images, n_images, embeddings, cancellable, error))
+  if (!umedpt_device_images_check (umedpt_context_get_backend (self->context),
+          images, n_images, error) ||
+      !embed (self, images, n_images, embeddings, cancellable, error))
     return FALSE;
   umedpt_session_count (self, n_images);
   return TRUE;

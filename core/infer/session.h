@@ -35,13 +35,29 @@ typedef enum
   UMEDPT_PIXELS_GRAY8, /* 1 byte */
 } UmedptPixels;
 
-/* One image in the caller's memory. */
+/**
+ * UmedptImageMemory:
+ * @UMEDPT_IMAGE_MEMORY_HOST: the processor's
+ * @UMEDPT_IMAGE_MEMORY_DEVICE: that of the device on which the session
+ *   computes. On CUDA: the primary context's, of the first device that the
+ *   process sees
+ */
+typedef enum
+{
+  UMEDPT_IMAGE_MEMORY_HOST,
+  UMEDPT_IMAGE_MEMORY_DEVICE,
+} UmedptImageMemory;
+
+/* One image in the caller's memory. Images of one call lie in one kind of
+ * memory. On a device, what writes them has to be done before the call; when
+ * it returns nothing reads them any more. */
 typedef struct
 {
   const guint8 *data;
   gint width, height;
   gsize stride; /* bytes from row to row */
   UmedptPixels pixels;
+  UmedptImageMemory memory; /* of data; 0: the host's */
 } UmedptImage;
 
 #define UMEDPT_TYPE_SESSION (umedpt_session_get_type ())
@@ -56,6 +72,9 @@ UMEDPT_API
 UmedptModel *umedpt_session_get_model (UmedptSession *self);
 UMEDPT_API
 const char *umedpt_session_get_device (UmedptSession *self);
+/* Whether images are computed together, on a device with memory of its own. */
+UMEDPT_API
+gboolean umedpt_session_has_device (UmedptSession *self);
 UMEDPT_API
 UmedptPrecision umedpt_session_get_precision (UmedptSession *self);
 UMEDPT_API
@@ -63,6 +82,10 @@ guint umedpt_session_get_embedding_size (UmedptSession *self);
 /* Images that went through the encoder since the session was opened. */
 UMEDPT_API
 guint64 umedpt_session_get_n_encoded (UmedptSession *self);
+/* @sum: a number of the pixels of an image in the device's memory. */
+UMEDPT_API
+gboolean umedpt_session_sum_image (UmedptSession *self,
+    const UmedptImage *image, guint64 *sum, GError **error);
 /* Images of another size than the model's input are resized to it (area
  * filter when shrinking, bilinear when enlarging). @embeddings: f32 [n, D]. */
 UMEDPT_API

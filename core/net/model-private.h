@@ -52,10 +52,13 @@ typedef struct
   UmedptTaskKind kind;
   guint n_outputs;
   UmedptTensor *outputs[3 * UMEDPT_DETECTION_LEVELS];
+  UmedptTensor *packed; /* (nullable) all of them, one after the other */
 } UmedptTaskOutput;
 
 void umedpt_features_clear (UmedptFeatures *self);
 void umedpt_task_output_clear (UmedptTaskOutput *self);
+/* Copies logits of a device into one tensor there; only queues it. */
+gboolean umedpt_task_output_pack (UmedptTaskOutput *self, GError **error);
 /* Replaces logits that lie elsewhere by copies in host memory. */
 gboolean umedpt_task_output_to_host (UmedptTaskOutput *self, GError **error);
 
@@ -71,8 +74,15 @@ gboolean umedpt_model_move (UmedptModel *self, UmedptMemory *memory,
 gboolean umedpt_model_encode_features (UmedptModel *self,
     UmedptContext *context, UmedptTensor *images, const UmedptPass *pass,
     UmedptFeatures *features, GError **error);
-/* Computes features->vector if it is not there yet. */
+/* Each computes what its name says if it is not there yet; dense is the map
+ * that dense heads get, which the two after it need. */
 gboolean umedpt_model_need_vector (UmedptModel *self, UmedptContext *context,
+    UmedptFeatures *features, GError **error);
+gboolean umedpt_model_need_dense (UmedptModel *self, UmedptContext *context,
+    UmedptFeatures *features, GError **error);
+gboolean umedpt_model_need_pixels (UmedptModel *self, UmedptContext *context,
+    UmedptFeatures *features, GError **error);
+gboolean umedpt_model_need_detection (UmedptModel *self, UmedptContext *context,
     UmedptFeatures *features, GError **error);
 /* Decoder (as far as needed) and head of task number @task. @groups: for
  * grouped tasks the case of each image, i32 [N], ascending from 0, wherever

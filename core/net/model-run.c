@@ -28,20 +28,75 @@ umedpt_task_output_clear (UmedptTaskOutput *self)
 {
   for (guint i = 0; i < G_N_ELEMENTS (self->outputs); i++)
     g_clear_pointer (&self->outputs[i], umedpt_tensor_unref);
+  g_clear_pointer (&self->packed, umedpt_tensor_unref);
   self->n_outputs = 0;
 }
 
+/* The part of @all that begins with element @first, in the shape of @like. */
+static UmedptTensor *
+view_like (UmedptTensor *all, gsize first, const UmedptTensor *like,
+    GError **error)
+{
+  return umedpt_tensor_new_view (all, first, like->n_dims, like->shape, error);
+}
+
+/* f32 [n], (transfer full). */
+static UmedptTensor *
+pack (const UmedptTaskOutput *self, GError **error)
+{
+  g_autoptr (UmedptTensor) all = NULL;
+  gint64 n = 0;
+  gsize at = 0;
+
+  for (guint i = 0; i < self->n_outputs; i++)
+    n += (gint64) self->outputs[i]->n_elements;
+  all = umedpt_tensor_new_in (self->outputs[0]->memory, UMEDPT_DTYPE_F32, 1, &n,
+      error);
+  for (guint i = 0; all && i < self->n_outputs; i++) {
+    g_autoptr (UmedptTensor) part =
+        view_like (all, at, self->outputs[i], error);
+
+    if (!part || !umedpt_tensor_copy (part, self->outputs[i], error))
+      return NULL;
+    at += part->n_elements;
+  }
+  return g_steal_pointer (&all);
+}
+
+gboolean
+umedpt_task_output_pack (UmedptTaskOutput *self, GError **error)
+{
+  if (self->packed || self->n_outputs == 0 || !self->outputs[0]->memory)
+    return TRUE;
+  self->packed = self->n_outputs == 1 ? umedpt_tensor_ref (self->outputs[0])
+                                      : pack (self, error);
+  return self->packed != NULL;
+}
+
+/* A copy waits for the device: so all of them at once. */
 gboolean
 umedpt_task_output_to_host (UmedptTaskOutput *self, GError **error)
 {
+  g_autoptr (UmedptTensor) host = NULL;
+  gsize at = 0;
+
+  if (!umedpt_task_output_pack (self, error))
+    return FALSE;
+  if (!self->packed)
+    return TRUE; /* they are there */
+  host = umedpt_tensor_to (self->packed, NULL, error);
+  if (!host)
+    return FALSE;
   for (guint i = 0; i < self->n_outputs; i++) {
-    UmedptTensor *copy = umedpt_tensor_to (self->outputs[i], NULL, error);
+    UmedptTensor *copy = view_like (host, at, self->outputs[i], error);
 
     if (!copy)
       return FALSE;
+    at += copy->n_elements;
     umedpt_tensor_unref (self->outputs[i]);
     self->outputs[i] = copy;
   }
+  g_clear_pointer (&self->packed, umedpt_tensor_unref);
   return TRUE;
 }
 
@@ -105,9 +160,9 @@ umedpt_model_encode_features (UmedptModel *self, UmedptContext *context,
       features->pyramid, error);
 }
 
-static gboolean
-need_dense (UmedptModel *self, UmedptContext *context, UmedptFeatures *features,
-    GError **error)
+gboolean
+umedpt_model_need_dense (UmedptModel *self, UmedptContext *context,
+    UmedptFeatures *features, GError **error)
 {
   if (!features->dense)
     features->dense = make_dense (self, context,
@@ -129,26 +184,26 @@ umedpt_model_need_vector (UmedptModel *self, UmedptContext *context,
   return features->vector != NULL;
 }
 
-static gboolean
-need_pixels (UmedptModel *self, UmedptContext *context,
+gboolean
+umedpt_model_need_pixels (UmedptModel *self, UmedptContext *context,
     UmedptFeatures *features, GError **error)
 {
   if (features->pixels)
     return TRUE;
-  if (!need_dense (self, context, features, error))
+  if (!umedpt_model_need_dense (self, context, features, error))
     return FALSE;
   features->pixels = umedpt_pixel_decoder_forward (self->pixel_decoder, context,
       features->pyramid, features->dense, error);
   return features->pixels != NULL;
 }
 
-static gboolean
-need_detection (UmedptModel *self, UmedptContext *context,
+gboolean
+umedpt_model_need_detection (UmedptModel *self, UmedptContext *context,
     UmedptFeatures *features, GError **error)
 {
   if (features->detect_boxes[0])
     return TRUE;
-  return need_dense (self, context, features, error) &&
+  return umedpt_model_need_dense (self, context, features, error) &&
       umedpt_detection_decoder_forward (self->detection_decoder, context,
           features->pyramid, features->dense, features->detect_classes,
           features->detect_boxes, error);
@@ -204,12 +259,12 @@ umedpt_model_run_task (UmedptModel *self, UmedptContext *context,
       break;
     case UMEDPT_TASK_SEGMENTATION:
     case UMEDPT_TASK_MULTILABEL_SEGMENTATION:
-      ok = need_pixels (self, context, features, error) &&
+      ok = umedpt_model_need_pixels (self, context, features, error) &&
           umedpt_head_run_pixels (head, context, features->pixels, output,
               error);
       break;
     case UMEDPT_TASK_DETECTION:
-      ok = need_detection (self, context, features, error) &&
+      ok = umedpt_model_need_detection (self, context, features, error) &&
           umedpt_head_run_detection (head, context, features->detect_classes,
               features->detect_boxes, output, error);
       break;

@@ -33,4 +33,14 @@ struct _UmedptMemory
       GError **error);
 };
 
+/* A picture that lies in such memory. */
+typedef struct
+{
+  const guint8 *data;
+  gsize stride; /* bytes from row to row */
+  gint width, height;
+  gint bytes; /* per pixel */
+  gint offsets[3]; /* of red, green, blue in a pixel */
+} UmedptDeviceImage;
+
 G_END_DECLS

@@ -8,18 +8,26 @@
  * for one by one ("alone"), and the mean of passes that are queued one behind
  * the other ("steady"), with and without the graph.
  *
+ * With --tasks a pass is what a stream of images costs: from images in host
+ * memory to the logits of a classification, a segmentation and a detection
+ * there, by a session. "steady" then encodes the next images before it asks
+ * for the results of those before.
+ *
  * bench-device [--arch swinv2-tiny] [--batches 1,8,32,128] [--size 256]
- *   [--precision bf16|f32] [--passes 50] [--no-graph]
+ *   [--precision bf16|f32] [--passes 50] [--no-graph] [--tasks]
  */
+#include <glib/gstdio.h>
 #include <stdio.h>
 
 #include "autograd/ops.h"
+#include "infer/cache.h"
+#include "infer/encoding.h"
 #include "net/swin.h"
 
 static const char *arch = "swinv2-tiny", *precision = "bf16",
                   *batches = "1,8,32,128";
 static gint size = 256, passes = 50;
-static gboolean no_graph;
+static gboolean no_graph, with_tasks;
 
 static const GOptionEntry entries[] = {
   { "arch", 0, 0, G_OPTION_ARG_STRING, &arch, "encoder (swinv2-tiny)", "NAME" },
@@ -30,6 +38,8 @@ static const GOptionEntry entries[] = {
   { "size", 0, 0, G_OPTION_ARG_INT, &size, "edge of an image (256)", "PX" },
   { "passes", 0, 0, G_OPTION_ARG_INT, &passes, "passes to time (50)", "N" },
   { "no-graph", 0, 0, G_OPTION_ARG_NONE, &no_graph, "only op by op", NULL },
+  { "tasks", 0, 0, G_OPTION_ARG_NONE, &with_tasks,
+      "from images to the logits of three tasks", NULL },
   { NULL },
 };
 
@@ -188,6 +198,196 @@ bench_batch (Bench *bench, gint64 n, GError **error)
   return TRUE;
 }
 
+/* --- tasks -------------------------------------------------------------- */
+
+static const char *const labels[] = { "a", "b", "c", NULL };
+
+/* What goes through a session. */
+typedef struct
+{
+  UmedptSession *session;
+  guint8 *pixels;
+  UmedptImage *images; /* [n] */
+  guint n;
+} Stream;
+
+static gboolean
+write_model (const char *path, GError **error)
+{
+  static const UmedptTaskKind kinds[] = { UMEDPT_TASK_CLASSIFICATION,
+    UMEDPT_TASK_SEGMENTATION, UMEDPT_TASK_DETECTION };
+  g_autoptr (UmedptDescription) description =
+      umedpt_description_new (arch, error);
+  g_autoptr (UmedptModel) model = NULL;
+
+  if (!description)
+    return FALSE;
+  description->input_width = description->input_height = size;
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    g_autofree char *name = g_strdup_printf ("task%u", i);
+
+    if (!umedpt_description_add_task (description, name, kinds[i], labels,
+            error))
+      return FALSE;
+  }
+  model = umedpt_model_new_initialised (description, 1, error);
+  return model && umedpt_model_save (model, path, error);
+}
+
+static UmedptEncoding *
+encode (Stream *self, GError **error)
+{
+  return umedpt_session_encode (self->session, self->images, self->n, 0, 0,
+      FALSE, NULL, error);
+}
+
+static gboolean
+settle (UmedptEncoding *encoding, GError **error)
+{
+  static const guint tasks[] = { 0, 1, 2 };
+
+  return umedpt_encoding_settle (encoding, tasks, G_N_ELEMENTS (tasks), FALSE,
+      error);
+}
+
+static gboolean
+run_alone (Stream *self, GError **error)
+{
+  g_autoptr (UmedptEncoding) encoding = encode (self, error);
+
+  return encoding && settle (encoding, error);
+}
+
+/* All passes, each begun before the one before it has been asked for. */
+static gboolean
+run_steadily (Stream *self, GError **error)
+{
+  g_autoptr (UmedptEncoding) last = NULL;
+
+  for (gint i = 0; i < passes; i++) {
+    g_autoptr (UmedptEncoding) next = encode (self, error);
+
+    if (!next || (last && !settle (last, error)))
+      return FALSE;
+    g_clear_pointer (&last, umedpt_encoding_unref);
+    last = g_steal_pointer (&next);
+  }
+  return settle (last, error);
+}
+
+static gboolean
+measure_stream (Stream *self, const char *way, GError **error)
+{
+  g_autoptr (GArray) alone = g_array_new (FALSE, FALSE, sizeof (double));
+  gint64 start;
+
+  for (gint i = 0; i < passes + 3; i++) { /* the first ones prepare */
+    double ms;
+
+    start = g_get_monotonic_time ();
+    if (!run_alone (self, error))
+      return FALSE;
+    ms = (double) (g_get_monotonic_time () - start) / 1000;
+    if (i >= 3)
+      g_array_append_val (alone, ms);
+  }
+  g_array_sort (alone, compare_doubles);
+  if (!run_steadily (self, error)) /* prepares as well */
+    return FALSE;
+  start = g_get_monotonic_time ();
+  if (!run_steadily (self, error))
+    return FALSE;
+  print (way, self->n, alone,
+      (double) (g_get_monotonic_time () - start) / 1000 / passes);
+  return TRUE;
+}
+
+/* Random images, in memory of their own. */
+static void
+stream_fill (Stream *self, guint n)
+{
+  const gsize bytes = (gsize) size * (gsize) size * 3;
+  g_autoptr (GRand) random = g_rand_new_with_seed (1);
+
+  self->n = n;
+  self->pixels = g_malloc (n * bytes);
+  self->images = g_new0 (UmedptImage, n);
+  for (gsize i = 0; i < n * bytes; i++)
+    self->pixels[i] = (guint8) g_rand_int_range (random, 0, 256);
+  for (guint i = 0; i < n; i++)
+    self->images[i] = (UmedptImage){ .data = self->pixels + i * bytes,
+      .width = size,
+      .height = size,
+      .stride = (gsize) size * 3,
+      .pixels = UMEDPT_PIXELS_RGB };
+}
+
+static gboolean
+bench_stream (UmedptSession *session, const char *way, guint n, GError **error)
+{
+  Stream stream = { .session = session };
+  gboolean ok;
+
+  stream_fill (&stream, n);
+  ok = measure_stream (&stream, way, error);
+  g_free (stream.images);
+  g_free (stream.pixels);
+  return ok;
+}
+
+static gboolean
+bench_session (const char *path, const char *way, GError **error)
+{
+  g_auto (GStrv) list = g_strsplit (batches, ",", -1);
+  UmedptSession *session = umedpt_session_open (path, "cuda",
+      g_str_equal (precision, "bf16") ? UMEDPT_PRECISION_BF16
+                                      : UMEDPT_PRECISION_F32,
+      error);
+  gboolean ok = session != NULL;
+
+  for (guint i = 0; ok && list[i]; i++)
+    ok = bench_stream (session, way,
+        (guint) g_ascii_strtoull (list[i], NULL, 10), error);
+  g_clear_object (&session);
+  umedpt_cache_trim ();
+  return ok;
+}
+
+static gboolean
+bench_tasks (GError **error)
+{
+  UmedptBackend *backend = umedpt_backend_find ("cuda", error);
+  gboolean (*begin) (UmedptBackend *, GError **) = NULL;
+  g_autofree char *path = NULL;
+  gint file;
+  gboolean ok;
+
+  if (!backend)
+    return FALSE;
+  file = g_file_open_tmp ("bench-device-XXXXXX", &path, error);
+  if (file < 0)
+    return FALSE;
+  g_close (file, NULL);
+  begin = backend->graph_begin;
+  backend->graph_begin = NULL;
+  ok = write_model (path, error) && bench_session (path, "tasks, ops", error);
+  backend->graph_begin = begin;
+  ok = ok && (no_graph || bench_session (path, "tasks, graphs", error));
+  g_unlink (path);
+  return ok;
+}
+
+static gboolean
+bench_encoder (Bench *bench, GError **error)
+{
+  g_auto (GStrv) list = g_strsplit (batches, ",", -1);
+  gboolean ok = bench_init (bench, error);
+
+  for (guint i = 0; ok && list[i]; i++)
+    ok = bench_batch (bench, g_ascii_strtoll (list[i], NULL, 10), error);
+  return ok;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -198,13 +398,7 @@ main (int argc, char **argv)
 
   g_option_context_add_main_entries (options, entries, NULL);
   ok = g_option_context_parse (options, &argc, &argv, &error) &&
-      bench_init (&bench, &error);
-  if (ok) {
-    g_auto (GStrv) list = g_strsplit (batches, ",", -1);
-
-    for (guint i = 0; ok && list[i]; i++)
-      ok = bench_batch (&bench, g_ascii_strtoll (list[i], NULL, 10), &error);
-  }
+      (with_tasks ? bench_tasks (&error) : bench_encoder (&bench, &error));
   if (!ok)
     g_printerr ("bench-device: %s\n", error->message);
   g_clear_pointer (&bench.images, umedpt_tensor_unref);

@@ -35,9 +35,10 @@ else
 fi
 programs=(tests/ops/test-ops tests/ops/test-nan tests/ops/test-inplace
   tests/cuda/test-memory tests/net/test-swin
-  tests/net/test-session tests/net/test-tasks tests/net/dump-pyramid
-  tests/net/run-model tests/bench/bench-encoder tests/bench/bench-train
-  tests/bench/bench-device pipelines/umedpt-train pipelines/umedpt-info
+  tests/net/test-session tests/net/test-tasks tests/net/test-device-images
+  tests/net/test-encoding tests/net/test-graphs
+  tests/net/dump-pyramid tests/net/run-model tests/bench/bench-encoder
+  tests/bench/bench-train tests/bench/bench-device pipelines/umedpt-train pipelines/umedpt-info
   pipelines/umedpt-synth)
 ninja -C "$build" cuda/libumedpt-cuda.so gst/libgstumedpt.so "${programs[@]}"
 

@@ -86,6 +86,9 @@ run_net() {
   check swin "$here/bin/test-swin"
   check tasks "$here/bin/test-tasks"
   check session "$here/bin/test-session"
+  check device-images "$here/bin/test-device-images"
+  check encoding "$here/bin/test-encoding"
+  check graphs "$here/bin/test-graphs"
   unset UMEDPT_BACKEND
 }
 
@@ -171,6 +174,8 @@ run_bench() {
   "$python" "$here/bench/bench-gpu.py" "$here" --python "$python" \
     --json "$out/bench.json" ${BENCH_OPTIONS:-} 2>"$out/bench.err" |
     tee "$out/bench.md"
+  UMEDPT_BACKEND=cuda "$here/bin/bench-device" --tasks --arch swinv2-tiny \
+    --batches 1,32 | tee "$out/tasks.log"
 }
 
 for step in "${steps[@]}"; do

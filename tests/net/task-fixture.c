@@ -35,6 +35,21 @@ fixture_describe (void)
 }
 
 void
+fixture_write_model (const char *path, gint side)
+{
+  g_autoptr (UmedptDescription) description = fixture_describe ();
+  g_autoptr (UmedptModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+
+  description->input_width = description->input_height = side;
+  model = umedpt_model_new_initialised (description, 1, &error);
+  g_assert_no_error (error);
+  formula_fill (umedpt_model_get_parameters (model));
+  umedpt_model_save (model, path, &error);
+  g_assert_no_error (error);
+}
+
+void
 fixture_set_up_model (Fixture *self, UmedptModel *model)
 {
   const gint64 shape[] = { 2, 64, 96, 3 }, n = 2;

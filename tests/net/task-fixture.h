@@ -29,6 +29,9 @@ typedef struct
 } Fixture;
 
 UmedptDescription *fixture_describe (void);
+/* A file with that model for images of @side pixels, its parameters by
+ * formula.h. */
+void fixture_write_model (const char *path, gint side);
 /* Takes @model. */
 void fixture_set_up_model (Fixture *self, UmedptModel *model);
 void fixture_set_up (Fixture *self);

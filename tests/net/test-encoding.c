@@ -326,21 +326,6 @@ test_refused (void)
   g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED);
 }
 
-static void
-write_model (void)
-{
-  g_autoptr (UmedptDescription) description = fixture_describe ();
-  g_autoptr (UmedptModel) model = NULL;
-  g_autoptr (GError) error = NULL;
-
-  description->input_width = description->input_height = SIDE;
-  model = umedpt_model_new_initialised (description, 1, &error);
-  g_assert_no_error (error);
-  formula_fill (umedpt_model_get_parameters (model));
-  umedpt_model_save (model, model_file, &error);
-  g_assert_no_error (error);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -354,7 +339,7 @@ main (int argc, char **argv)
   }
   folder = g_dir_make_tmp ("umedpt-encoding-XXXXXX", NULL);
   model_file = g_build_filename (folder, "model.safetensors", NULL);
-  write_model ();
+  fixture_write_model (model_file, SIDE);
   g_test_add_func ("/encoding/results", test_results);
   g_test_add_func ("/encoding/many", test_many);
   g_test_add_func ("/encoding/settle", test_settle);

@@ -14,8 +14,8 @@ mkdir -p "$out" && cd "$top" || exit 1
 
 read -ra glib <<<"$(pkg-config --cflags glib-2.0 gobject-2.0)"
 read -ra libs <<<"$(pkg-config --libs glib-2.0 gobject-2.0)"
-common=(-g -fPIC -fvisibility=hidden -MMD -Icuda -Icore
-  -isystem "$cuda/include")
+common=(-g -fPIC -fvisibility=hidden -MMD -isystem "$cuda/include")
+ours=(-Icuda -Icore) # not for the driver, whose cuda.h is NVIDIA's
 cflags=(-std=gnu11 -O1 -Wall "${common[@]}" "${glib[@]}")
 cxxflags=(-std=c++17 -O2 -Wall -Wno-unknown-pragmas -Wno-unused-function
   -fno-strict-aliasing -ffp-contract=off
@@ -49,13 +49,18 @@ compile ()
 }
 
 n=0
-for source in cuda/kernels/*.cu tests/cuda/emulate/*.cc cuda/*.c \
-    cuda/ops/*.c core/base/error.c; do
+for source in cuda/kernels/*.cu tests/cuda/emulate/*.cc \
+    tests/cuda/emulate/*.c cuda/*.c cuda/ops/*.c core/base/error.c; do
   case $source in
-    */conv-plan.c | */check.cc) continue ;;
-    *.cu) compile "$source" g++ -x c++ "${cxxflags[@]}" "${kernelflags[@]}" & ;;
-    *.cc) compile "$source" g++ "${cxxflags[@]}" -O3 "${glib[@]}" & ;;
-    *) compile "$source" gcc "${cflags[@]}" & ;;
+    */conv-plan.c | */check.cc | */decoder.c | */check-nccl.cc) continue ;;
+    *.cu)
+      compile "$source" g++ -x c++ "${ours[@]}" "${cxxflags[@]}" \
+        "${kernelflags[@]}" & ;;
+    */conv.cc | */cublaslt.cc)
+      compile "$source" g++ "${ours[@]}" "${cxxflags[@]}" -O3 "${glib[@]}" & ;;
+    *.cc) compile "$source" g++ "${cxxflags[@]}" -O3 -fvisibility=default & ;;
+    */driver.c) compile "$source" gcc "${cflags[@]}" & ;;
+    *) compile "$source" gcc "${ours[@]}" "${cflags[@]}" & ;;
   esac
   n=$((n + 1))
   [ $((n % 2)) = 0 ] && wait
@@ -73,16 +78,30 @@ for object in "$out"/*.o; do
   [ -f "$source" ] || rm -f "$object"
 done
 
+# the device, with the run-time library: libcuda.so.1, which the module needs
 rm -f "$out/missing.o"
+driver=()
+for name in driver.c driver-memory.cc fiber.cc memory.cc queue.cc runtime.cc; do
+  driver+=("$out/tests_cuda_emulate_$name.o")
+done
+g++ -shared -o "$out/libcuda.so.1" -Wl,-soname,libcuda.so.1 "${driver[@]}" ||
+  exit 1
+nccl=$out/tests_cuda_emulate_nccl.cc.o
+g++ -shared -o "$out/libnccl.so.2" -Wl,-soname,libnccl.so.2 "$nccl" \
+  "$out/libcuda.so.1" || exit 1
 link ()
 {
-  g++ -shared -o "$out/libumedpt-cuda.so" "$out"/*.o -fsanitize=alignment \
-    -Wl,--version-script,cuda/module.map "${libs[@]}"
+  mapfile -t objects < <(printf '%s\n' "$out"/*.o |
+    grep -vxFf <(printf '%s\n' "${driver[@]}" "$nccl"))
+  g++ -shared -o "$out/libumedpt-cuda.so" "${objects[@]}" "$out/libcuda.so.1" \
+    -fsanitize=alignment -Wl,--version-script,cuda/module.map "${libs[@]}"
 }
 link || exit 1
 nm -uP "$out/libumedpt-cuda.so" |
   sed -n 's/^\(\(umedpt\|emulate\|cuda\|cublas\|cudnn\)[A-Za-z_0-9]*\) .*/\1/p' |
-  sort -u > "$out/missing.txt"
+  sort -u |
+  grep -vxFf <(nm -DP --defined-only "$out/libcuda.so.1" | cut -d' ' -f1) \
+    > "$out/missing.txt"
 if [ -s "$out/missing.txt" ]; then
   echo "not there yet: $(tr '\n' ' ' < "$out/missing.txt")"
   {
@@ -118,9 +137,6 @@ END
       fi
     done < "$out/missing.txt"
   } > "$out/missing.c"
-  gcc "${cflags[@]}" -c "$out/missing.c" -o "$out/missing.o" && link || exit 1
+  gcc "${ours[@]}" "${cflags[@]}" -c "$out/missing.c" -o "$out/missing.o" && link || exit 1
 fi
-# a driver that is nothing but there: the library looks for one first
-[ -f "$out/libcuda.so.1" ] ||
-  echo | gcc -shared -x c - -o "$out/libcuda.so.1"
 echo "$out/libumedpt-cuda.so"

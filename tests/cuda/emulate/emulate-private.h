@@ -36,6 +36,11 @@ bool emulate_is_pinned (const void *data);
  * host cannot read it by mistake. Calls may be nested. */
 void emulate_open_memory (void);
 void emulate_close_memory (void);
+/* Memory of another context than the run-time library's: open only while work
+ * of such a context runs, and given back by cudaFree (). */
+cudaError_t emulate_allocate (void **data, size_t size, bool foreign);
+bool emulate_is_foreign (const void *data, size_t size);
+void emulate_open_foreign (bool open);
 
 /* ---- queue.cc ---- */
 
@@ -52,3 +57,5 @@ bool emulate_forbidden (bool relaxed);
 void emulate_drain (void);
 /* Remembers @status for cudaGetLastError () and returns it. */
 cudaError_t emulate_status (cudaError_t status);
+/* Work that was queued has failed: whoever waits is told, now and later. */
+void emulate_break (cudaError_t status);

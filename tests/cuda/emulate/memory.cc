@@ -7,7 +7,8 @@
  * written beyond a block.
  *
  * Opening and closing costs time for each page, so blocks of more than 1 MiB
- * stay open if it is not asked otherwise.
+ * stay open if it is not asked otherwise. Memory of other contexts of the
+ * driver's (driver.cc) is closed to kernels, too.
  *
  *   UMEDPT_EMULATE_MEMORY=bytes     what the device has (default: 16 GiB)
  *   UMEDPT_EMULATE_PROTECT=0, all   the host may touch any device memory, none
@@ -29,6 +30,7 @@ const size_t poisoned = (size_t) 256 << 20; /* at most, of a block */
 struct Block
 {
   size_t size, slot; /* from lead bytes before it to the next block */
+  bool foreign; /* of another context */
 };
 
 /* Addresses for blocks, of which those up to @top are in use. */
@@ -40,9 +42,10 @@ struct Range
 };
 
 std::map<uintptr_t, Block> blocks, pinned;
-Range small_range, large_range;
+Range small_range, large_range, foreign_range;
 size_t used;
 int depth; /* of emulate_open_memory () */
+bool foreign_open;
 
 size_t
 total (void)
@@ -54,10 +57,12 @@ total (void)
 
 /* The range for slots of @size bytes. */
 Range *
-range_of (size_t size)
+range_of (size_t size, bool foreign)
 {
   static const char *text = getenv ("UMEDPT_EMULATE_PROTECT");
-  Range *range = size > small_size ? &large_range : &small_range;
+  Range *range = foreign  ? &foreign_range
+      : size > small_size ? &large_range
+                          : &small_range;
 
   if (!range->base) {
     void *memory = mmap (NULL, range_size, PROT_NONE,
@@ -69,7 +74,7 @@ range_of (size_t size)
     range->base = range->top = (char *) memory;
     range->closes = text && strcmp (text, "0") == 0 ? false
         : text && strcmp (text, "all") == 0         ? true
-                                                    : range == &small_range;
+                                                    : range != &large_range;
   }
   return range;
 }
@@ -84,9 +89,9 @@ protect (int how)
 
 /* A place for a block: an old one that is not much too large, or a new one. */
 char *
-take_slot (size_t *size)
+take_slot (size_t *size, bool foreign)
 {
-  Range *range = range_of (*size);
+  Range *range = range_of (*size, foreign);
   auto found = range->free_slots.lower_bound (*size);
   char *slot = range->top;
 
@@ -100,7 +105,9 @@ take_slot (size_t *size)
     return NULL;
   range->top += *size;
   mprotect (slot, *size,
-      depth || !range->closes ? PROT_READ | PROT_WRITE : PROT_NONE);
+      (foreign ? foreign_open : depth > 0) || !range->closes
+          ? PROT_READ | PROT_WRITE
+          : PROT_NONE);
   return slot;
 }
 
@@ -112,6 +119,8 @@ check_ends (void)
     const unsigned char *data = (const unsigned char *) entry.first;
     size_t end = entry.second.slot - lead;
 
+    if (entry.second.foreign != foreign_open)
+      continue;
     for (size_t i = entry.second.size; i < end; i++)
       if (data[i] != 0xff)
         emulate_fail ("somebody wrote %zu bytes behind the end of the block of "
@@ -139,7 +148,16 @@ emulate_is_device (const void *data, size_t size)
 {
   auto found = find (blocks, data);
 
-  return found != blocks.end () &&
+  return found != blocks.end () && !found->second.foreign &&
+      (uintptr_t) data + size <= found->first + found->second.size;
+}
+
+bool
+emulate_is_foreign (const void *data, size_t size)
+{
+  auto found = find (blocks, data);
+
+  return found != blocks.end () && found->second.foreign &&
       (uintptr_t) data + size <= found->first + found->second.size;
 }
 
@@ -166,8 +184,20 @@ emulate_close_memory (void)
   depth--;
 }
 
-extern "C" cudaError_t
-cudaMalloc (void **data, size_t size)
+void
+emulate_open_foreign (bool open)
+{
+  if (foreign_open)
+    check_ends ();
+  foreign_open = open;
+  if (foreign_range.closes && foreign_range.top > foreign_range.base)
+    mprotect (foreign_range.base,
+        (size_t) (foreign_range.top - foreign_range.base),
+        open ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+cudaError_t
+emulate_allocate (void **data, size_t size, bool foreign)
 {
   std::lock_guard<std::recursive_mutex> guard (emulate_lock);
   size_t slot = (lead + size + lead + page - 1) / page * page;
@@ -180,20 +210,28 @@ cudaMalloc (void **data, size_t size)
     return cudaSuccess;
   if (size > total () || used + size > total ())
     return emulate_status (cudaErrorMemoryAllocation);
-  memory = take_slot (&slot);
+  memory = take_slot (&slot, foreign);
   if (!memory)
     return emulate_status (cudaErrorMemoryAllocation);
   memory += lead;
   emulate_open_memory ();
+  emulate_open_foreign (foreign);
   if (size <= poisoned)
     memset (memory, 0xff, slot - lead);
   else
     memset (memory + size, 0xff, slot - lead - size);
+  emulate_open_foreign (false);
   emulate_close_memory ();
-  blocks[(uintptr_t) memory] = { size, slot };
+  blocks[(uintptr_t) memory] = { size, slot, foreign };
   used += size;
   *data = memory;
   return cudaSuccess;
+}
+
+extern "C" cudaError_t
+cudaMalloc (void **data, size_t size)
+{
+  return emulate_allocate (data, size, false);
 }
 
 extern "C" cudaError_t
@@ -209,7 +247,7 @@ cudaFree (void *data)
   if (found == blocks.end ())
     return emulate_status (cudaErrorInvalidValue);
   emulate_drain (); /* whoever uses it still */
-  range_of (found->second.slot)
+  range_of (found->second.slot, found->second.foreign)
       ->free_slots.insert ({ found->second.slot, (char *) data - lead });
   madvise ((char *) data - lead, found->second.slot, MADV_DONTNEED);
   used -= found->second.size;

@@ -49,6 +49,7 @@ CUstream_st default_stream;
 std::vector<cudaStream_t> &streams =
     *new std::vector<cudaStream_t>{ &default_stream };
 cudaError_t last_error;
+cudaError_t broken; /* cudaSuccess: not */
 
 cudaStream_t
 stream_of (cudaStream_t stream)
@@ -60,6 +61,8 @@ stream_of (cudaStream_t stream)
 void
 run_until (cudaStream_t stream, uint64_t n)
 {
+  if (stream->n_done >= n)
+    return;
   emulate_open_memory ();
   while (stream->n_done < n) {
     std::function<void ()> work = std::move (stream->work.front ());
@@ -80,10 +83,18 @@ wait_for (cudaStream_t stream)
     return emulate_status (cudaErrorStreamCaptureUnsupported);
   }
   run_until (stream, stream->n_queued);
-  return cudaSuccess;
+  return broken == cudaSuccess ? cudaSuccess : emulate_status (broken);
 }
 
 } // namespace
+
+void
+emulate_break (cudaError_t status)
+{
+  Guard guard (emulate_lock);
+
+  broken = status;
+}
 
 cudaError_t
 emulate_status (cudaError_t status)
@@ -177,7 +188,7 @@ cudaDeviceSynchronize (void)
   if (emulate_forbidden (false))
     return emulate_status (cudaErrorStreamCaptureUnsupported);
   emulate_drain ();
-  return cudaSuccess;
+  return broken == cudaSuccess ? cudaSuccess : emulate_status (broken);
 }
 
 extern "C" cudaError_t
@@ -232,7 +243,7 @@ cudaEventSynchronize (cudaEvent_t event)
   if (event->in_graph && event->stream->recording)
     return wait_for (event->stream);
   run_until (event->stream, event->n);
-  return cudaSuccess;
+  return broken == cudaSuccess ? cudaSuccess : emulate_status (broken);
 }
 
 extern "C" cudaError_t

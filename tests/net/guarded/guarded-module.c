@@ -6,7 +6,9 @@
  * of the device on the host, or passes one of the host to an op, ends at that
  * line; and what is computed must have the bits of `ref`.
  *
- * Memory is handed out in powers of two and comes back full of NaN.
+ * Memory is handed out in powers of two and comes back full of NaN. That of a
+ * graph is NaN again before each run, so that nothing of an earlier one is
+ * taken for a result.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -28,6 +30,29 @@ static guint8 *arena;
 static gsize arena_used;
 static GPtrArray *free_blocks[N_CLASSES]; /* by the logarithm of their size */
 static GRecMutex queue;
+
+/* What a graph does again. */
+typedef struct
+{
+  /* an op (NULL: a copy) with its arguments, and the tensors in them */
+  gboolean (*op) (UmedptBackend *ref, gconstpointer args, GError **error);
+  gpointer args;
+  GPtrArray *tensors;
+  gpointer dst;
+  gconstpointer src; /* NULL: zeros */
+  gsize size;
+} Work;
+
+typedef struct
+{
+  GArray *work; /* of Work */
+  GHashTable *blocks; /* its memory -> class */
+  GPtrArray *released; /* of it: for nobody else yet */
+  gboolean spoilt;
+} Graph;
+
+static Graph *recorded; /* (nullable) under the queue, like … */
+static GHashTable *owners; /* block -> Graph */
 
 /* In huge pages, since the cost is per page. */
 static void
@@ -85,6 +110,10 @@ guarded_allocate (UmedptMemory *self, gsize size, GError **error)
     open_arena ();
     memset (block, 0xff, (gsize) 1 << class);
     close_arena ();
+    if (recorded) {
+      g_hash_table_insert (owners, block, recorded);
+      g_hash_table_insert (recorded->blocks, block, GUINT_TO_POINTER (class));
+    }
   } else
     g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_NO_MEMORY,
         "The guarded device has no %" G_GSIZE_FORMAT " bytes.", size);
@@ -95,9 +124,30 @@ guarded_allocate (UmedptMemory *self, gsize size, GError **error)
 static void
 guarded_release (UmedptMemory *self, gpointer data, gsize size)
 {
+  Graph *owner;
+
   g_rec_mutex_lock (&queue);
-  g_ptr_array_add (free_blocks[class_of (size)], data);
+  owner = g_hash_table_lookup (owners, data);
+  g_ptr_array_add (owner ? owner->released : free_blocks[class_of (size)],
+      data);
   g_rec_mutex_unlock (&queue);
+}
+
+/* Between the host and the device nothing moves while a graph is recorded. */
+static gboolean
+check_not_recorded (GError **error)
+{
+  gboolean ok;
+
+  g_rec_mutex_lock (&queue);
+  ok = recorded == NULL;
+  if (!ok) {
+    recorded->spoilt = TRUE;
+    g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
+        "Something was copied from or to the host while a graph was recorded.");
+  }
+  g_rec_mutex_unlock (&queue);
+  return ok;
 }
 
 static gboolean
@@ -114,7 +164,7 @@ guarded_upload (UmedptMemory *self, gpointer dst, gconstpointer host,
     gsize size, GError **error)
 {
   g_assert (is_inside (dst, size) && !is_inside (host, size));
-  return copy (dst, host, size);
+  return check_not_recorded (error) && copy (dst, host, size);
 }
 
 static gboolean
@@ -122,7 +172,24 @@ guarded_download (UmedptMemory *self, gpointer host, gconstpointer src,
     gsize size, GError **error)
 {
   g_assert (!is_inside (host, size) && is_inside (src, size));
-  return copy (host, src, size);
+  return check_not_recorded (error) && copy (host, src, size);
+}
+
+/* @src: NULL for zeros. */
+static gboolean
+queue_copy (gpointer dst, gconstpointer src, gsize size)
+{
+  const Work work = { .dst = dst, .src = src, .size = size };
+
+  open_arena ();
+  if (recorded)
+    g_array_append_val (recorded->work, work);
+  else if (src)
+    memmove (dst, src, size);
+  else
+    memset (dst, 0, size);
+  close_arena ();
+  return TRUE;
 }
 
 static gboolean
@@ -130,17 +197,14 @@ guarded_copy (UmedptMemory *self, gpointer dst, gconstpointer src, gsize size,
     GError **error)
 {
   g_assert (is_inside (dst, size) && is_inside (src, size));
-  return copy (dst, src, size);
+  return queue_copy (dst, src, size);
 }
 
 static gboolean
 guarded_zero (UmedptMemory *self, gpointer dst, gsize size, GError **error)
 {
   g_assert (is_inside (dst, size));
-  open_arena ();
-  memset (dst, 0, size);
-  close_arena ();
-  return TRUE;
+  return queue_copy (dst, NULL, size);
 }
 
 static UmedptMemory memory = {
@@ -186,35 +250,163 @@ read_tensor (gconstpointer at, UmedptTensor *tensor)
       (guint8 *) storage.data + storage.size;
 }
 
-/* All tensors of an op's arguments must be the device's. */
-static void
-check_args (const char *op, gconstpointer args, gsize size)
+/* All tensors of an op's arguments must be the device's. (transfer full) */
+static GPtrArray *
+list_tensors (const char *op, gconstpointer args, gsize size)
 {
+  GPtrArray *tensors = g_ptr_array_new ();
+
   for (gsize i = 0; i + sizeof (gpointer) <= size; i += sizeof (gpointer)) {
+    gpointer const *at = (gpointer const *) ((const guint8 *) args + i);
     UmedptTensor tensor;
 
-    if (read_tensor ((const guint8 *) args + i, &tensor) &&
-        (tensor.memory != &memory ||
-            !is_inside (tensor.data, umedpt_tensor_get_size (&tensor))))
+    if (!read_tensor (at, &tensor))
+      continue;
+    if (tensor.memory != &memory ||
+        !is_inside (tensor.data, umedpt_tensor_get_size (&tensor)))
       g_error ("%s got a tensor on the host (word %" G_GSIZE_FORMAT ")", op,
           i / sizeof (gpointer));
+    g_ptr_array_add (tensors, *at);
   }
+  return tensors;
+}
+
+static gboolean
+run_work (const Work *work, GError **error)
+{
+  UmedptBackend *ref = umedpt_backend_ref ();
+
+  if (work->op)
+    return work->op (ref, work->args, error);
+  if (work->src)
+    memmove (work->dst, work->src, work->size);
+  else
+    memset (work->dst, 0, work->size);
+  return TRUE;
+}
+
+/* Runs an op, or records it. */
+static gboolean
+queue_op (const char *name, Work work, gsize size, GError **error)
+{
+  g_autoptr (GPtrArray) tensors = list_tensors (name, work.args, size);
+  gboolean ok = TRUE;
+
+  open_arena ();
+  if (recorded) {
+    work.args = g_memdup2 (work.args, size);
+    for (guint i = 0; i < tensors->len; i++)
+      umedpt_tensor_ref (g_ptr_array_index (tensors, i));
+    work.tensors = g_steal_pointer (&tensors);
+    g_array_append_val (recorded->work, work);
+  } else {
+    ok = run_work (&work, error);
+  }
+  close_arena ();
+  return ok;
 }
 
 #define DEFINE_SLOT(slot, Type) \
+  static gboolean run_##slot (UmedptBackend *ref, gconstpointer args, \
+      GError **error) \
+  { \
+    return ref->slot (ref, args, error); \
+  } \
+\
   static gboolean guarded_##slot (UmedptBackend *self, \
       const Umedpt##Type##Args *args, GError **error) \
   { \
-    UmedptBackend *ref = umedpt_backend_ref (); \
-    gboolean ok; \
+    const Work work = { .op = run_##slot, .args = (gpointer) args }; \
 \
-    check_args (#slot, args, sizeof *args); \
-    open_arena (); \
-    ok = ref->slot (ref, args, error); \
-    close_arena (); \
-    return ok; \
+    return queue_op (#slot, work, sizeof *args, error); \
   }
 UMEDPT_FOREACH_OP (DEFINE_SLOT)
+
+/* ---- Graphs ---- */
+
+static void
+work_clear (gpointer data)
+{
+  Work *work = data;
+
+  for (guint i = 0; work->tensors && i < work->tensors->len; i++)
+    umedpt_tensor_unref (g_ptr_array_index (work->tensors, i));
+  g_clear_pointer (&work->tensors, g_ptr_array_unref);
+  g_free (work->args);
+}
+
+static gboolean
+graph_begin (UmedptBackend *self, GError **error)
+{
+  g_assert (!recorded);
+  recorded = g_new0 (Graph, 1);
+  recorded->work = g_array_new (FALSE, FALSE, sizeof (Work));
+  g_array_set_clear_func (recorded->work, work_clear);
+  recorded->blocks = g_hash_table_new (NULL, NULL);
+  recorded->released = g_ptr_array_new ();
+  return TRUE;
+}
+
+static gboolean
+is_of (gpointer block, gpointer owner, gpointer graph)
+{
+  return owner == graph;
+}
+
+/* What is released of its memory is anybody's; the rest follows. */
+static void
+graph_free (UmedptBackend *self, gpointer data)
+{
+  Graph *graph = data;
+
+  g_rec_mutex_lock (&queue);
+  g_array_unref (graph->work);
+  for (guint i = 0; i < graph->released->len; i++) {
+    gpointer block = g_ptr_array_index (graph->released, i);
+
+    g_ptr_array_add (free_blocks
+                         [GPOINTER_TO_UINT (g_hash_table_lookup (graph->blocks,
+                             block))],
+        block);
+  }
+  g_hash_table_foreach_remove (owners, is_of, graph);
+  g_ptr_array_unref (graph->released);
+  g_hash_table_unref (graph->blocks);
+  g_free (graph);
+  g_rec_mutex_unlock (&queue);
+}
+
+static gpointer
+graph_end (UmedptBackend *self, GError **error)
+{
+  Graph *graph = g_steal_pointer (&recorded);
+
+  if (!graph->spoilt)
+    return graph;
+  graph_free (self, graph);
+  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_BACKEND,
+      "What was recorded is no graph.");
+  return NULL;
+}
+
+static gboolean
+graph_run (UmedptBackend *self, gpointer data, GError **error)
+{
+  const Graph *graph = data;
+  GHashTableIter iter;
+  gpointer block, class;
+  gboolean ok = TRUE;
+
+  open_arena ();
+  g_assert (!recorded);
+  g_hash_table_iter_init (&iter, graph->blocks);
+  while (g_hash_table_iter_next (&iter, &block, &class))
+    memset (block, 0xff, (gsize) 1 << GPOINTER_TO_UINT (class));
+  for (guint i = 0; ok && i < graph->work->len; i++)
+    ok = run_work (&g_array_index (graph->work, Work, i), error);
+  close_arena ();
+  return ok;
+}
 
 #define SET_SLOT(slot, Type) .slot = guarded_##slot,
 static UmedptBackend backend = { .api_version = UMEDPT_BACKEND_API_VERSION,
@@ -222,6 +414,10 @@ static UmedptBackend backend = { .api_version = UMEDPT_BACKEND_API_VERSION,
   .description = "a guarded device for tests",
   .memory = &memory,
   .queue = &queue,
+  .graph_begin = graph_begin,
+  .graph_end = graph_end,
+  .graph_run = graph_run,
+  .graph_free = graph_free,
   UMEDPT_FOREACH_OP (SET_SLOT) };
 
 UMEDPT_API
@@ -237,6 +433,7 @@ umedpt_backend_module_open (guint api_version, const UmedptBackendHost *host,
   g_assert (arena != MAP_FAILED);
   arena += PAGE - (gsize) arena % PAGE;
   madvise (arena, ARENA, MADV_HUGEPAGE);
+  owners = g_hash_table_new (NULL, NULL);
   for (guint i = 0; i < N_CLASSES; i++)
     free_blocks[i] = g_ptr_array_new ();
   return &backend;
