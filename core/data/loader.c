@@ -37,6 +37,7 @@ struct _UmedptLoader
   UmedptBatchShape shape;
   guint n_planes;
   guint n_batches;
+  guint part, n_parts; /* of each batch */
   UmedptUnits *units;
   UmedptSampleCache *cache; /* (nullable) */
   GPtrArray *threads;
@@ -90,6 +91,18 @@ set_groups (const Slot *slot)
       cases + slot->first, slot->n * sizeof (gint32));
 }
 
+/* Where this loader's part of a batch is: positions in the order. */
+static void
+place_slot (UmedptLoader *self, Slot *slot)
+{
+  const guint *first = self->order->first + slot->number;
+  guint64 n = first[1] - first[0];
+  guint begin = (guint) (n * self->part / self->n_parts);
+
+  slot->first = first[0] + begin;
+  slot->n = (guint) (n * (self->part + 1) / self->n_parts) - begin;
+}
+
 /* The first batch not yet in the queue enters it. */
 static Slot *
 open_slot (UmedptLoader *self)
@@ -104,8 +117,7 @@ open_slot (UmedptLoader *self)
   slot->epoch = self->open_epoch;
   slot->number = self->open_number;
   slot->order = umedpt_order_ref (self->order);
-  slot->first = self->order->first[slot->number];
-  slot->n = self->order->first[slot->number + 1] - slot->first;
+  place_slot (self, slot);
   if (self->settings.grouped)
     n_groups = 1 +
         (guint) g_array_index (self->order->cases, gint32,
@@ -114,7 +126,9 @@ open_slot (UmedptLoader *self)
       umedpt_batch_new (&self->shape, slot->n, n_groups, &slot->error);
   if (!slot->batch)
     slot->claimed = slot->done = slot->n;
-  else if (n_groups > 0)
+  else
+    slot->batch->first = slot->first - self->order->first[slot->number];
+  if (slot->batch && n_groups > 0)
     set_groups (slot);
   g_queue_push_tail (&self->slots, slot);
   advance (self, &self->open_epoch, &self->open_number);
@@ -238,7 +252,8 @@ run (gpointer data)
     Slot *slot = claim (self, &item);
 
     if (!slot) {
-      /* A batch for which there was no memory is ready without any work. */
+      /* A batch for which there was no memory, and a part without images, are
+       * ready without any work. */
       g_cond_broadcast (&self->ready);
       g_cond_wait (&self->work, &self->lock);
       continue;
@@ -318,6 +333,7 @@ umedpt_loader_new (UmedptDataset *dataset, const GArray *indices,
   if (settings->cache_bytes > 0)
     self->cache =
         umedpt_sample_cache_new (settings->cache_bytes, self->n_planes);
+  self->n_parts = 1;
   self->threads = g_ptr_array_new ();
   g_mutex_init (&self->lock);
   g_cond_init (&self->work);
@@ -413,6 +429,28 @@ umedpt_loader_tell (UmedptLoader *self, guint64 *epoch, guint *batch)
   *epoch = self->epoch;
   *batch = self->number;
   g_mutex_unlock (&self->lock);
+}
+
+/**
+ * umedpt_loader_set_part:
+ * @self: a loader that has not given a batch yet, not of cases
+ * @part: from 0
+ * @n_parts: at least 1
+ *
+ * Makes this part of each batch only, for loaders of several processes that
+ * share the work: of n images those from @part n / @n_parts on, up to the next
+ * part; perhaps none. Together the parts are the batch, with the same bits.
+ *
+ * Since: 0.1
+ */
+void
+umedpt_loader_set_part (UmedptLoader *self, guint part, guint n_parts)
+{
+  g_return_if_fail (self && part < n_parts && self->threads->len == 0);
+  g_return_if_fail (n_parts == 1 || !self->settings.grouped);
+
+  self->part = part;
+  self->n_parts = n_parts;
 }
 
 static gboolean

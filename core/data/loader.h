@@ -34,6 +34,7 @@ typedef struct
 {
   UmedptTaskKind kind;
   guint n; /* images */
+  guint first; /* of the whole batch; not 0 in parts of it */
   UmedptTensor *images; /* f32 [n, height, width, 3] */
   guint *indices; /* [n] into the data set */
   UmedptAugmentMap *maps; /* [n] */
@@ -55,6 +56,11 @@ guint umedpt_loader_get_n_batches (UmedptLoader *self);
 /* The next batch will be number @batch of @epoch. */
 void umedpt_loader_seek (UmedptLoader *self, guint64 epoch, guint batch);
 void umedpt_loader_tell (UmedptLoader *self, guint64 *epoch, guint *batch);
+/* Makes part @part of @n_parts of each batch only: images i n / @n_parts to
+ * (i + 1) n / @n_parts of its n, perhaps none. The images are those of the
+ * whole batch. To be called before the first batch is asked for; not for grouped
+ * tasks. */
+void umedpt_loader_set_part (UmedptLoader *self, guint part, guint n_parts);
 /* The next batch; after the last of an epoch the first of the next one.
  * (transfer full). An unreadable image is an error that names the file. */
 UmedptBatch *umedpt_loader_next (UmedptLoader *self, GCancellable *cancellable,

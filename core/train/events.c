@@ -59,6 +59,8 @@ add_tasks (UmedptTrainer *self, GString *json)
     umedpt_log_count (json, "n_train", task->train->len);
     umedpt_log_count (json, "n_val", task->val->len);
     umedpt_log_count (json, "batch", task->config->train.batch);
+    if (task->n_owners > 1)
+      umedpt_log_count (json, "processes", task->n_owners);
     g_string_append_c (json, '}');
   }
   g_string_append_c (json, ']');

@@ -182,6 +182,14 @@ count_points (const UmedptBatch *batch, UmedptLossNormalizers *normalizers,
   return TRUE;
 }
 
+/* Dice is a ratio of sums over the batch. */
+gboolean
+umedpt_loss_is_sum (UmedptTaskKind kind)
+{
+  return kind != UMEDPT_TASK_SEGMENTATION &&
+      kind != UMEDPT_TASK_MULTILABEL_SEGMENTATION;
+}
+
 gboolean
 umedpt_loss_normalizers (const UmedptTaskDescription *task,
     const UmedptBatch *batch, UmedptLossNormalizers *normalizers,

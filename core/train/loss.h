@@ -34,6 +34,8 @@ typedef struct
   double rows, weights, positives, centerness;
 } UmedptLossNormalizers;
 
+/* Whether the loss of a batch is a sum over its images, whatever divides it. */
+gboolean umedpt_loss_is_sum (UmedptTaskKind kind);
 /* @batch: the whole batch. FALSE + UNSUPPORTED for kinds that cannot be
  * computed in parts (Dice is a ratio of sums over the batch). */
 gboolean umedpt_loss_normalizers (const UmedptTaskDescription *task,

@@ -270,32 +270,44 @@ sum_host (UmedptRanks *self, float *values, gsize n, GError **error)
   return check (ok, error);
 }
 
-/* Whether sums can be left to the devices; asked once. */
+/* Whether the devices of all ranks can add up; where one cannot, it tells why,
+ * once. What one lacks would keep the others waiting. @id: made by rank 0. */
+static gboolean
+offer_device (UmedptRanks *self, UmedptBackend *backend,
+    guint8 id[UMEDPT_RANKS_ID_SIZE])
+{
+  g_autoptr (GError) why = NULL;
+  gboolean can = FALSE;
+
+  if (backend->ranks_id)
+    can = backend->ranks_id (backend, self->messages->rank == 0 ? id : NULL,
+        &why);
+  if (why)
+    g_info ("Gradients are summed by MPI: %s", why->message);
+  return !umedpt_ranks_any (self, !can);
+}
+
+/* Leaves sums to the devices if that is possible; asked once. */
 static gboolean
 join_device (UmedptRanks *self, UmedptBackend *backend, GError **error)
 {
-  struct
-  {
-    guint8 id[UMEDPT_RANKS_ID_SIZE];
-    gboolean there;
-  } offer = { { 0 }, FALSE };
+  guint8 id[UMEDPT_RANKS_ID_SIZE] = { 0 };
   const UmedptMessages *m = self->messages;
-  g_autoptr (GError) why = NULL;
   gboolean ok;
 
   if (self->device_asked)
     return TRUE;
   self->device_asked = TRUE;
-  if (m->rank == 0)
-    offer.there = backend->ranks_id (backend, offer.id, &why);
-  if (why)
-    g_info ("Gradients are summed by MPI: %s", why->message);
-  if (!umedpt_ranks_broadcast (self, &offer, sizeof offer, 0, error))
-    return FALSE;
-  if (!offer.there)
+  if (!offer_device (self, backend, id))
     return TRUE;
-  ok = backend->ranks_join (backend, m->rank, m->size, offer.id, error);
+  if (!umedpt_ranks_broadcast (self, id, sizeof id, 0, error))
+    return FALSE;
+  ok = backend->ranks_join (backend, m->rank, m->size, id, error);
   self->device_joined = umedpt_ranks_agree (self, ok, error);
+  if (self->device_joined)
+    g_info ("Gradients are summed by the devices.");
+  else
+    backend->ranks_leave (backend);
   return self->device_joined;
 }
 
@@ -321,23 +333,37 @@ sum_by_host (UmedptRanks *self, UmedptTensor *const *tensors, guint n,
   return ok;
 }
 
+/* Before anybody waits for the sums, all know that all have queued them. */
+static gboolean
+sum_by_device (UmedptRanks *self, UmedptBackend *backend,
+    UmedptTensor *const *tensors, guint n, GError **error)
+{
+  gboolean ok;
+
+  g_rec_mutex_lock (backend->queue);
+  ok = backend->ranks_sum (backend, tensors, n, error);
+  g_rec_mutex_unlock (backend->queue);
+  if (umedpt_ranks_agree (self, ok, error))
+    return TRUE;
+  backend->ranks_leave (backend);
+  self->device_joined = FALSE;
+  return FALSE;
+}
+
 gboolean
 umedpt_ranks_sum (UmedptRanks *self, UmedptContext *context,
     UmedptTensor *const *tensors, guint n, GError **error)
 {
   UmedptBackend *backend = umedpt_context_get_backend (context);
-  gboolean ok;
 
   if (!self)
     return TRUE;
-  if (backend->ranks_sum && !join_device (self, backend, error))
+  for (guint i = 0; i < n; i++)
+    g_return_val_if_fail (tensors[i]->dtype == UMEDPT_DTYPE_F32, FALSE);
+  if (!join_device (self, backend, error))
     return FALSE;
-  if (!self->device_joined)
-    return sum_by_host (self, tensors, n, error);
-  g_rec_mutex_lock (backend->queue);
-  ok = backend->ranks_sum (backend, tensors, n, error);
-  g_rec_mutex_unlock (backend->queue);
-  return ok;
+  return self->device_joined ? sum_by_device (self, backend, tensors, n, error)
+                             : sum_by_host (self, tensors, n, error);
 }
 
 gboolean

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What the processes of a run tell each other besides gradients. Each task has
- * one owner, which runs its passes, steps its head and validates it; the others
- * learn its numbers after each round and validation, because all decide alike,
- * and its head before a checkpoint is written.
+ * What the processes of a run tell each other besides gradients. Who owns a
+ * task (shares.c) runs its passes and steps its head, and the first owner
+ * validates it; the others learn its numbers after each round and validation,
+ * because all decide alike, and its head before a checkpoint is written.
  */
 #include <string.h>
 
@@ -11,37 +11,15 @@
 #include "tensor/tensor-private.h"
 #include "train/trainer-private.h"
 
-guint
-umedpt_trainer_get_owner (UmedptTrainer *self, guint task)
-{
-  return task % umedpt_ranks_get_size (self->ranks);
-}
-
-gboolean
-umedpt_trainer_owns (UmedptTrainer *self, guint task)
-{
-  return umedpt_trainer_get_owner (self, task) ==
-      umedpt_ranks_get_rank (self->ranks);
-}
-
 gboolean
 umedpt_trainer_join (UmedptTrainer *self, GError **error)
 {
   GError *problem = NULL;
-  guint size;
 
   self->ranks = umedpt_ranks_open (&problem);
-  if (problem) {
-    g_propagate_error (error, problem);
-    return FALSE;
-  }
-  size = umedpt_ranks_get_size (self->ranks);
-  if (size <= self->config->tasks->len)
+  if (!problem)
     return TRUE;
-  g_set_error (error, UMEDPT_ERROR, UMEDPT_ERROR_SETTINGS,
-      "%u processes cannot share %u tasks: each task belongs to one process. "
-      "Start at most as many processes as tasks.",
-      size, self->config->tasks->len);
+  g_propagate_error (error, problem);
   return FALSE;
 }
 
@@ -75,16 +53,17 @@ pack_task (UmedptTrainer *self, guint i, TaskNumbers *numbers)
   }
 }
 
+/* Who does not own the task has zeros. */
 static void
-unpack_task (UmedptTrainer *self, guint i, const TaskNumbers *numbers)
+add_task (UmedptTrainer *self, guint i, const TaskNumbers *numbers)
 {
   UmedptLoss *loss = &self->last.losses[i];
 
-  loss->total = numbers->total;
-  self->last.passes[i] = numbers->passes;
-  loss->n_parts = numbers->n_parts;
-  for (guint k = 0; k < loss->n_parts; k++) {
-    loss->parts[k] = numbers->parts[k];
+  loss->total += numbers->total;
+  self->last.passes[i] += numbers->passes;
+  loss->n_parts = MAX (loss->n_parts, numbers->n_parts);
+  for (guint k = 0; k < numbers->n_parts; k++) {
+    loss->parts[k] += numbers->parts[k];
     loss->names[k] = g_intern_string (numbers->names[k]);
   }
 }
@@ -123,9 +102,12 @@ umedpt_trainer_tell_round (UmedptTrainer *self, GError **error)
   if (!umedpt_ranks_gather (self->ranks, mine, all,
           self->n_tasks * sizeof *mine, error))
     return FALSE;
-  for (guint i = 0; i < self->n_tasks; i++)
-    unpack_task (self, i,
-        &all[umedpt_trainer_get_owner (self, i) * self->n_tasks + i]);
+  for (guint i = 0; i < self->n_tasks; i++) {
+    self->last.losses[i] = (UmedptLoss){ 0 };
+    self->last.passes[i] = 0;
+    for (guint r = 0; r < size; r++)
+      add_task (self, i, &all[(gsize) r * self->n_tasks + i]);
+  }
   return tell_rank (self, error);
 }
 
@@ -142,7 +124,7 @@ umedpt_trainer_tell_validation (UmedptTrainer *self, guint task,
 
   if (!self->ranks)
     return TRUE;
-  if (umedpt_trainer_owns (self, task)) {
+  if (umedpt_trainer_leads (self, task)) {
     validation->json =
         umedpt_validation_to_json (validation, self->tasks[task].description);
     head.length = strlen (validation->json);
@@ -175,7 +157,23 @@ share_loader (UmedptTrainer *self, guint i, guint root, GError **error)
   return TRUE;
 }
 
-/* FNV-1a over the shared parameters, in words of 32 bits. */
+/* Whether all ranks step this parameter: not the heads that have one owner. */
+static gboolean
+is_common (UmedptTrainer *self, const char *name)
+{
+  if (!g_str_has_prefix (name, UMEDPT_TASKS_PREFIX))
+    return TRUE;
+  for (guint i = 0; i < self->n_tasks; i++) {
+    g_autofree char *prefix = g_strdup_printf (UMEDPT_TASKS_PREFIX "%s.",
+        self->tasks[i].config->name);
+
+    if (g_str_has_prefix (name, prefix))
+      return umedpt_trainer_is_shared (self, i);
+  }
+  return FALSE;
+}
+
+/* FNV-1a over the common parameters, in words of 32 bits. */
 static gboolean
 hash_shared (UmedptTrainer *self, guint64 *hash, GError **error)
 {
@@ -187,8 +185,7 @@ hash_shared (UmedptTrainer *self, guint64 *hash, GError **error)
     g_autofree guint32 *words = NULL;
 
     if (!tensor || tensor->dtype != UMEDPT_DTYPE_F32 ||
-        g_str_has_prefix (umedpt_parameters_get_name (parameters, i),
-            UMEDPT_TASKS_PREFIX))
+        !is_common (self, umedpt_parameters_get_name (parameters, i)))
       continue;
     words = g_new (guint32, tensor->n_elements + 1);
     if (!umedpt_ranks_read_tensor (tensor, words, error))

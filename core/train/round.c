@@ -4,7 +4,8 @@
  * stepped as soon as its gradient is there, and at the end one step of the
  * shared blocks with the sum of all gradients (Schäfer et al. 2024, Methods).
  * Shared parameters change at the end only, so that all tasks of a round see
- * the same ones. A batch in which nothing counts adds nothing, and costs no
+ * the same ones. Heads that several processes share step a little later, all
+ * together (shares.c). A batch in which nothing counts adds nothing, and costs no
  * step. One task's activations are in memory at a time.
  */
 #include <math.h>
@@ -84,7 +85,8 @@ forward (UmedptTrainer *self, UmedptRunTask *task, const UmedptBatch *batch,
     UmedptLoss *loss, GError **error)
 {
   const UmedptPass pass = { self->config->dropout,
-    pass_seed (self, task, first), self->config->checkpoint_activations };
+    pass_seed (self, task, batch->first + first),
+    self->config->checkpoint_activations };
   UmedptFeatures features = { { 0 } };
   UmedptTaskOutput output = { 0 };
   g_autoptr (UmedptTensor) images =
@@ -154,7 +156,7 @@ run_part (UmedptTrainer *self, UmedptRunTask *task, const UmedptBatch *batch,
  * a device needs many at once to be busy. */
 static guint
 part_size (UmedptTrainer *self, const UmedptRunTask *task,
-    const UmedptBatch *batch, UmedptLossNormalizers *normalizers)
+    const UmedptBatch *batch)
 {
   guint wanted = self->config->micro_batch;
 
@@ -162,24 +164,29 @@ part_size (UmedptTrainer *self, const UmedptRunTask *task,
     wanted =
         umedpt_context_get_backend (self->context)->host_memory ? 1 : batch->n;
   if (!wanted || wanted >= batch->n || batch->groups ||
-      !umedpt_loss_normalizers (task->description, batch, normalizers, NULL))
+      !umedpt_loss_is_sum (task->description->kind))
     return batch->n;
   return wanted;
 }
 
+/* @shared: @batch is a part of one that several processes share. */
 static gboolean
 run_batch (UmedptTrainer *self, UmedptRunTask *task, const UmedptBatch *batch,
-    UmedptLoss *loss, GError **error)
+    gboolean shared, UmedptLoss *loss, GError **error)
 {
-  UmedptLossNormalizers normalizers = { 0 };
-  guint size = part_size (self, task, batch, &normalizers);
+  UmedptLossNormalizers normalizers = task->whole;
+  const guint size = part_size (self, task, batch);
+  const gboolean in_parts = shared || size < batch->n;
 
+  if (in_parts && !shared &&
+      !umedpt_loss_normalizers (task->description, batch, &normalizers, error))
+    return FALSE;
   loss->skipped = TRUE;
   for (guint first = 0; first < batch->n; first += size) {
     guint n = MIN (size, batch->n - first);
 
-    if (!run_part (self, task, batch, first, n,
-            size < batch->n ? &normalizers : NULL, loss, error))
+    if (!run_part (self, task, batch, first, n, in_parts ? &normalizers : NULL,
+            loss, error))
       return FALSE;
   }
   return TRUE;
@@ -201,22 +208,35 @@ step_head (UmedptTrainer *self, UmedptRunTask *task, const UmedptBatch *batch,
   return FALSE;
 }
 
+/* The next batch of a task; what is shared is there already. */
+static UmedptBatch *
+take_batch (UmedptTrainer *self, UmedptRunTask *task, GError **error)
+{
+  UmedptBatch *batch = g_steal_pointer (&task->batch);
+
+  if (batch)
+    return batch;
+  batch = umedpt_loader_next (task->loader, NULL, error);
+  if (batch)
+    self->last.loader_wait += umedpt_loader_take_wait (task->loader);
+  return batch;
+}
+
 /* A batch of one task, from the loader to the step of its head. */
 static gboolean
 run_pass (UmedptTrainer *self, guint which, double factor, GError **error)
 {
   UmedptRunTask *task = &self->tasks[which];
-  g_autoptr (UmedptBatch) batch = NULL;
+  const gboolean shared = umedpt_trainer_is_shared (self, which);
+  g_autoptr (UmedptBatch) batch = take_batch (self, task, error);
   UmedptLoss loss = { 0 };
   gsize before, peak;
 
-  batch = umedpt_loader_next (task->loader, NULL, error);
   if (!batch)
     return FALSE;
-  self->last.loader_wait += umedpt_loader_take_wait (task->loader);
   umedpt_storage_get_peak (TRUE);
   before = umedpt_storage_get_peak (FALSE);
-  if (!run_batch (self, task, batch, &loss, error))
+  if (!run_batch (self, task, batch, shared, &loss, error))
     return FALSE;
   peak = umedpt_storage_get_peak (FALSE);
   self->last.activations = MAX (self->last.activations, peak - before);
@@ -224,6 +244,9 @@ run_pass (UmedptTrainer *self, guint which, double factor, GError **error)
   if (loss.skipped)
     return TRUE;
   add_loss (&self->last.losses[which], &loss);
+  task->ran = TRUE;
+  if (shared)
+    return TRUE; /* steps with the parts of others */
   self->last.passes[which]++;
   return step_head (self, task, batch,
       self->config->schedule.heads ? factor : 1, error);
@@ -258,26 +281,44 @@ begin_last (UmedptTrainer *self)
   self->last = (UmedptRound){ .losses = losses, .passes = passes };
 }
 
-/* This rank's part of a round. */
+/* This rank's part of the passes before @end. */
 static gboolean
-run_passes (UmedptTrainer *self, double factor, GError **error)
+run_passes (UmedptTrainer *self, guint64 end, double factor, GError **error)
 {
-  guint64 length = umedpt_sampler_plan_get_length (self->plan);
-  guint n = umedpt_trainer_get_round_tasks (self);
-
-  begin_last (self);
-  if (!umedpt_model_begin_round (self->model, self->context, error))
-    return FALSE;
-  for (guint i = 0; i < n && self->state.pass < length; i++) {
+  for (; self->state.pass < end; self->state.pass++) {
     guint task = umedpt_sampler_plan_get (self->plan, self->state.epoch,
         self->state.pass);
 
     if (umedpt_trainer_owns (self, task) &&
         !run_pass (self, task, factor, error))
       return FALSE;
-    self->state.pass++;
   }
-  return umedpt_model_end_round (self->model, self->context, error);
+  return TRUE;
+}
+
+/* All passes of a round, on all ranks. */
+static gboolean
+run_round (UmedptTrainer *self, double factor, GError **error)
+{
+  const guint64 end = MIN (umedpt_sampler_plan_get_length (self->plan),
+      self->state.pass + umedpt_trainer_get_round_tasks (self));
+  gboolean ok = umedpt_model_begin_round (self->model, self->context, error);
+
+  while (self->state.pass < end) {
+    const guint64 meeting = umedpt_trainer_find_meeting (self, end);
+
+    ok = ok && umedpt_trainer_load_shared (self, meeting, error);
+    if (!umedpt_ranks_agree (self->ranks, ok, error) ||
+        !umedpt_trainer_tell_shared (self, error))
+      return FALSE;
+    ok = run_passes (self, meeting, factor, error);
+    if (!umedpt_ranks_agree (self->ranks, ok, error) ||
+        !umedpt_trainer_step_shared_heads (self,
+            self->config->schedule.heads ? factor : 1, error))
+      return FALSE;
+  }
+  ok = ok && umedpt_model_end_round (self->model, self->context, error);
+  return umedpt_ranks_agree (self->ranks, ok, error);
 }
 
 gboolean
@@ -286,9 +327,10 @@ umedpt_trainer_round (UmedptTrainer *self, GError **error)
   const gint64 start = g_get_monotonic_time ();
   double factor = umedpt_schedule_factor (&self->config->schedule,
       &self->state.schedule, self->state.round, (guint) self->state.epoch);
-  gboolean ok = run_passes (self, factor, error);
+  gboolean ok;
 
-  if (!umedpt_ranks_agree (self->ranks, ok, error))
+  begin_last (self);
+  if (!run_round (self, factor, error))
     return FALSE;
   ok = umedpt_optimizer_sum (self->shared, self->context, self->ranks, error) &&
       step_shared (self, factor, error);

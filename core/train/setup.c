@@ -196,7 +196,7 @@ make_tasks (UmedptTrainer *self, GError **error)
   }
   self->plan = umedpt_sampler_plan_new (self->config->sampler, self->n_tasks,
       n_batches, self->config->seed);
-  return TRUE;
+  return umedpt_trainer_distribute (self, error);
 }
 
 /* How long the training is, where the schedule wants to know. */

@@ -46,6 +46,13 @@ typedef struct
   UmedptLoader *loader; /* of the training part */
   GArray *train, *val; /* of guint, indices into the data set */
   UmedptOptimizer *optimizer; /* of the head */
+  guint n_owners; /* processes that run it, a part of each batch */
+  gint part; /* of this one, -1: none */
+  /* of a task with several owners, from its turn to the step of its head */
+  gboolean pending;
+  gboolean ran; /* something in this part counted */
+  UmedptBatch *batch; /* (nullable) this part */
+  UmedptLossNormalizers whole; /* of the whole batch */
 } UmedptRunTask;
 
 /* What one round did, for the log. */
@@ -129,11 +136,28 @@ char *umedpt_validation_to_json (const UmedptValidation *self,
     const UmedptTaskDescription *task);
 void umedpt_log_labels (GString *json, const UmedptTaskDescription *task);
 
-/* round-ranks.c: several processes. With one, the telling functions do nothing
- * and it owns all tasks. */
-gboolean umedpt_trainer_join (UmedptTrainer *self, GError **error);
+/* shares.c: who runs what. One process owns all tasks. */
+gboolean umedpt_trainer_distribute (UmedptTrainer *self, GError **error);
+/* The first owner, which validates it and tells the others. */
 guint umedpt_trainer_get_owner (UmedptTrainer *self, guint task);
+/* Whether that is this process; whether this is one of the owners. */
+gboolean umedpt_trainer_leads (UmedptTrainer *self, guint task);
 gboolean umedpt_trainer_owns (UmedptTrainer *self, guint task);
+gboolean umedpt_trainer_is_shared (UmedptTrainer *self, guint task);
+/* The pass, @end at the latest, before which shared heads must have stepped. */
+guint64 umedpt_trainer_find_meeting (UmedptTrainer *self, guint64 end);
+/* Parts of the batches of shared tasks up to pass @end; then what divides the
+ * loss of the whole ones, from all. */
+gboolean umedpt_trainer_load_shared (UmedptTrainer *self, guint64 end,
+    GError **error);
+gboolean umedpt_trainer_tell_shared (UmedptTrainer *self, GError **error);
+/* Fails on all ranks or on none. */
+gboolean umedpt_trainer_step_shared_heads (UmedptTrainer *self, double factor,
+    GError **error);
+
+/* round-ranks.c: several processes. With one, the telling functions do
+ * nothing. */
+gboolean umedpt_trainer_join (UmedptTrainer *self, GError **error);
 /* The owners' numbers to all. */
 gboolean umedpt_trainer_tell_round (UmedptTrainer *self, GError **error);
 gboolean umedpt_trainer_tell_validation (UmedptTrainer *self, guint task,

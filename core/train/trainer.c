@@ -29,6 +29,7 @@ clear_task (UmedptRunTask *task)
   g_clear_pointer (&task->optimizer, umedpt_optimizer_free);
   g_clear_pointer (&task->train, g_array_unref);
   g_clear_pointer (&task->val, g_array_unref);
+  g_clear_pointer (&task->batch, umedpt_batch_free);
 }
 
 static void
@@ -384,7 +385,7 @@ validate_tasks (UmedptTrainer *self, UmedptValidation *validations,
   for (guint i = 0; i < self->n_tasks && ok; i++) {
     UmedptRunTask *task = &self->tasks[i];
 
-    if (task->val->len && umedpt_trainer_owns (self, i))
+    if (task->val->len && umedpt_trainer_leads (self, i))
       ok = umedpt_validate (self->model, task->index, self->context,
           task->config, task->val, &self->observer, cancellable,
           &validations[i], error);

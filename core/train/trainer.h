@@ -18,8 +18,8 @@
  *   start       version, time, command, config, seed, device, hardware (what
  *               the device is, in words), precision, threads, arch,
  *               n_parameters, n_rounds, processes (if several), resumed_from (round or
- *               null), tasks:
- *               [{name, kind, labels, n_train, n_val, batch}]
+ *               null), tasks: [{name, kind, labels, n_train, n_val, batch,
+ *               processes (if several share it)}]
  *   round       round, epoch, losses {task: total}, parts {task: {part: x}},
  *               lr, grad_norm, images_per_second, seconds, loader_wait (s),
  *               rss, activations (peak bytes)

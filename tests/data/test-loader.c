@@ -1,141 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The loader: what a batch contains depends on seed, epoch and number alone,
- * not on threads, the cache or what was asked before. The data set is one of a
- * format made here, whose samples tell their number, and which can count
- * reads, refuse and block.
+ * not on threads, the cache or what was asked before. The data set is that of
+ * samples.h.
  */
 #include <string.h>
 
 #include "base/error.h"
-#include "data/dataset-private.h"
 #include "data/loader-private.h"
-
-#define WIDTH 24
-#define HEIGHT 16
-#define LABELS 3
-
-static gint n_reads; /* atomic */
-static gint bad_record = -1;
-static gint gate_record = -1; /* reading it blocks while … */
-static gint gate_closed; /* … this is set; atomic */
-
-/* What sample @index shows: bytes, or values that no byte has. */
-static gfloat
-pixel (guint index, gsize i)
-{
-  if (index % 3 == 2)
-    return (gfloat) ((i * 7 + index * 13) % 1000) / 1000;
-  return (gfloat) ((i * (index % 2 ? 5 : 0) + index * 11) % 256) / 255.0f;
-}
-
-static void
-annotate (UmedptSample *sample, UmedptTaskKind kind, guint index)
-{
-  gsize n = WIDTH * HEIGHT;
-  guint planes = kind == UMEDPT_TASK_MULTILABEL_SEGMENTATION ? LABELS : 1;
-  UmedptBox box = { 2, 3, 12, 13, (gint) (index % LABELS), 1 };
-
-  sample->label = (gint) (index % LABELS);
-  sample->value = index * 0.5;
-  if (kind == UMEDPT_TASK_MULTILABEL) {
-    sample->labels = g_new0 (gfloat, LABELS);
-    sample->labels[index % LABELS] = 1;
-    if (index % 2) {
-      sample->weights = g_new0 (gfloat, LABELS);
-      sample->weights[0] = (gfloat) index;
-    }
-  }
-  if (kind == UMEDPT_TASK_SEGMENTATION ||
-      kind == UMEDPT_TASK_MULTILABEL_SEGMENTATION) {
-    sample->mask = g_malloc (n * planes);
-    for (gsize i = 0; i < n * planes; i++)
-      sample->mask[i] = (guint8) ((i + index) % 2);
-  }
-  if (kind == UMEDPT_TASK_DETECTION) {
-    sample->boxes = g_array_new (FALSE, FALSE, sizeof box);
-    for (guint i = 0; i < index % 4; i++)
-      g_array_append_val (sample->boxes, box);
-  }
-}
-
-static UmedptSample *
-read_one (UmedptDataset *self, const UmedptRecord *record, GError **error)
-{
-  guint index = GPOINTER_TO_UINT (record->data);
-  UmedptSample *sample;
-
-  g_atomic_int_inc (&n_reads);
-  while ((gint) index == gate_record && g_atomic_int_get (&gate_closed))
-    g_usleep (500);
-  if ((gint) index == bad_record) {
-    g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_FORMAT,
-        "it is no image");
-    return NULL;
-  }
-  sample = umedpt_sample_new (WIDTH, HEIGHT);
-  for (gsize i = 0; i < 3 * WIDTH * HEIGHT; i++)
-    sample->image[i] = pixel (index, i / (index % 2 ? 1 : 3));
-  annotate (sample, self->kind, index);
-  return sample;
-}
-
-static const UmedptDatasetFormat format = { "test", G_MAXUINT, NULL, read_one };
-
-/* Cases of 1, 2, 3, 4, 1, 2 … samples; labels in a ratio of 6 : 3 : 1. */
-static UmedptDataset *
-make_dataset (UmedptTaskKind kind, guint n)
-{
-  UmedptDataset *self = g_object_new (UMEDPT_TYPE_DATASET, NULL);
-
-  self->format = &format;
-  self->kind = kind;
-  self->labels = g_strsplit ("a;b;c", ";", -1);
-  for (guint i = 0; i < n; i++) {
-    guint start[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6 };
-    UmedptRecord record = { g_strdup_printf ("images/%u.png", i),
-      g_strdup_printf ("case-%u", i / 10 * 10 + start[i % 10]), -1,
-      i % 10 < 6       ? 0
-          : i % 10 < 9 ? 1
-                       : 2,
-      GUINT_TO_POINTER (i) };
-
-    g_array_append_val (self->records, record);
-  }
-  n_reads = 0;
-  bad_record = gate_record = -1;
-  return self;
-}
-
-static UmedptLoaderSettings
-base_settings (guint batch)
-{
-  return (UmedptLoaderSettings){ .batch = batch,
-    .augment = { 20, 12, UMEDPT_AUGMENT_HISTOLOGY, UMEDPT_FIT_STRETCH, 1,
-        TRUE },
-    .seed = 7,
-    .shuffle = TRUE,
-    .threads = 2 };
-}
-
-static UmedptLoader *
-make_loader (UmedptDataset *dataset, const UmedptLoaderSettings *settings)
-{
-  g_autoptr (GArray) all = umedpt_dataset_get_split (dataset, UMEDPT_SPLIT_ALL);
-
-  return umedpt_loader_new (dataset, all, settings);
-}
-
-static UmedptBatch *
-next (UmedptLoader *loader)
-{
-  g_autoptr (GError) error = NULL;
-  UmedptBatch *batch = umedpt_loader_next (loader, NULL, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (batch);
-  return batch;
-}
+#include "samples.h"
 
 static void
 hash_tensor (GChecksum *sum, UmedptTensor *tensor)
@@ -172,7 +45,7 @@ digests (UmedptLoader *loader, guint n)
   GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
 
   for (guint i = 0; i < n; i++) {
-    g_autoptr (UmedptBatch) batch = next (loader);
+    g_autoptr (UmedptBatch) batch = samples_next (loader);
 
     g_ptr_array_add (list, digest (batch));
   }
@@ -190,9 +63,9 @@ static void
 test_once_per_epoch (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_CLASSIFICATION, 50);
-  UmedptLoaderSettings settings = base_settings (8);
-  g_autoptr (UmedptLoader) loader = make_loader (dataset, &settings);
+      samples_dataset (UMEDPT_TASK_CLASSIFICATION, 50);
+  UmedptLoaderSettings settings = samples_settings (8);
+  g_autoptr (UmedptLoader) loader = samples_loader (dataset, &settings);
   guint orders[3][50];
 
   g_assert_cmpuint (umedpt_loader_get_n_batches (loader), ==, 7);
@@ -207,7 +80,7 @@ test_once_per_epoch (void)
       umedpt_loader_tell (loader, &told_epoch, &told_batch);
       g_assert_cmpuint (told_epoch, ==, epoch);
       g_assert_cmpuint (told_batch, ==, b);
-      batch = next (loader);
+      batch = samples_next (loader);
       g_assert_cmpuint (batch->n, ==, b < 6 ? 8 : 2);
       for (guint i = 0; i < batch->n; i++) {
         seen[batch->indices[i]]++;
@@ -225,9 +98,9 @@ static void
 test_plain_order (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_CLASSIFICATION, 10);
+      samples_dataset (UMEDPT_TASK_CLASSIFICATION, 10);
   g_autoptr (GArray) indices = g_array_new (FALSE, FALSE, sizeof (guint));
-  UmedptLoaderSettings settings = base_settings (4);
+  UmedptLoaderSettings settings = samples_settings (4);
   g_autoptr (UmedptLoader) loader = NULL;
 
   for (guint i = 1; i < 10; i += 2)
@@ -235,8 +108,8 @@ test_plain_order (void)
   settings.shuffle = FALSE;
   loader = umedpt_loader_new (dataset, indices, &settings);
   for (guint epoch = 0; epoch < 2; epoch++) {
-    g_autoptr (UmedptBatch) one = next (loader);
-    g_autoptr (UmedptBatch) two = next (loader);
+    g_autoptr (UmedptBatch) one = samples_next (loader);
+    g_autoptr (UmedptBatch) two = samples_next (loader);
 
     g_assert_cmpuint (one->n, ==, 4);
     g_assert_cmpuint (two->n, ==, 1);
@@ -251,14 +124,14 @@ static void
 test_deterministic (void)
 {
   for (guint kind = 0; kind < UMEDPT_N_TASK_KINDS; kind++) {
-    g_autoptr (UmedptDataset) dataset = make_dataset (kind, 23);
-    UmedptLoaderSettings settings = base_settings (5);
+    g_autoptr (UmedptDataset) dataset = samples_dataset (kind, 23);
+    UmedptLoaderSettings settings = samples_settings (5);
     g_autoptr (GPtrArray) expected = NULL;
     g_autoptr (UmedptLoader) first = NULL;
 
     settings.threads = 1;
     settings.ahead = 1;
-    first = make_loader (dataset, &settings);
+    first = samples_loader (dataset, &settings);
     expected = digests (first, 15);
     for (guint threads = 1; threads <= 5; threads += 2)
       for (guint cache = 0; cache < 3; cache++) {
@@ -268,7 +141,7 @@ test_deterministic (void)
         settings.threads = threads;
         settings.ahead = threads + 1;
         settings.cache_bytes = cache * 30000;
-        loader = make_loader (dataset, &settings);
+        loader = samples_loader (dataset, &settings);
         found = digests (loader, 15);
         assert_equal_from (expected, 0, found);
       }
@@ -279,10 +152,10 @@ static void
 test_seek (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_SEGMENTATION, 30);
-  UmedptLoaderSettings settings = base_settings (4);
-  g_autoptr (UmedptLoader) straight = make_loader (dataset, &settings);
-  g_autoptr (UmedptLoader) other = make_loader (dataset, &settings);
+      samples_dataset (UMEDPT_TASK_SEGMENTATION, 30);
+  UmedptLoaderSettings settings = samples_settings (4);
+  g_autoptr (UmedptLoader) straight = samples_loader (dataset, &settings);
+  g_autoptr (UmedptLoader) other = samples_loader (dataset, &settings);
   g_autoptr (GPtrArray) all = digests (straight, 32);
   static const guint places[] = { 0, 13, 7, 8, 30, 3, 16 };
 
@@ -306,15 +179,15 @@ static void
 test_seeds_differ (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_CLASSIFICATION, 30);
-  UmedptLoaderSettings settings = base_settings (30);
-  g_autoptr (UmedptLoader) one = make_loader (dataset, &settings);
+      samples_dataset (UMEDPT_TASK_CLASSIFICATION, 30);
+  UmedptLoaderSettings settings = samples_settings (30);
+  g_autoptr (UmedptLoader) one = samples_loader (dataset, &settings);
   g_autoptr (UmedptLoader) two = NULL;
   g_autoptr (GPtrArray) a = NULL;
   g_autoptr (GPtrArray) b = NULL;
 
   settings.seed++;
-  two = make_loader (dataset, &settings);
+  two = samples_loader (dataset, &settings);
   a = digests (one, 1);
   b = digests (two, 1);
   g_assert_cmpstr (a->pdata[0], !=, b->pdata[0]);
@@ -324,22 +197,22 @@ static void
 test_balanced (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_CLASSIFICATION, 100);
-  UmedptLoaderSettings settings = base_settings (10);
+      samples_dataset (UMEDPT_TASK_CLASSIFICATION, 100);
+  UmedptLoaderSettings settings = samples_settings (10);
   g_autoptr (UmedptLoader) loader = NULL;
-  guint counts[LABELS] = { 0 }, seen[100] = { 0 };
+  guint counts[SAMPLES_LABELS] = { 0 }, seen[100] = { 0 };
 
   settings.balanced = TRUE;
-  loader = make_loader (dataset, &settings);
+  loader = samples_loader (dataset, &settings);
   for (guint b = 0; b < 10; b++) {
-    g_autoptr (UmedptBatch) batch = next (loader);
+    g_autoptr (UmedptBatch) batch = samples_next (loader);
 
     for (guint i = 0; i < batch->n; i++) {
       counts[umedpt_dataset_peek_label (dataset, batch->indices[i])]++;
       seen[batch->indices[i]]++;
     }
   }
-  for (guint c = 0; c < LABELS; c++)
+  for (guint c = 0; c < SAMPLES_LABELS; c++)
     g_assert_true (counts[c] == 33 || counts[c] == 34);
   for (guint i = 0; i < 100; i++) { /* 60, 30 and 10 samples */
     if (umedpt_dataset_peek_label (dataset, i) == 0)
@@ -353,18 +226,18 @@ test_balanced (void)
 static void
 check_grouped (UmedptTaskKind kind, guint max_group, gboolean shuffle)
 {
-  g_autoptr (UmedptDataset) dataset = make_dataset (kind, 20);
-  UmedptLoaderSettings settings = base_settings (3);
+  g_autoptr (UmedptDataset) dataset = samples_dataset (kind, 20);
+  UmedptLoaderSettings settings = samples_settings (3);
   g_autoptr (UmedptLoader) loader = NULL;
   guint n_cases = 0;
 
   settings.grouped = TRUE;
   settings.shuffle = shuffle;
   settings.max_group = max_group;
-  loader = make_loader (dataset, &settings);
+  loader = samples_loader (dataset, &settings);
   g_assert_cmpuint (umedpt_loader_get_n_batches (loader), ==, 3);
   for (guint b = 0; b < 3; b++) {
-    g_autoptr (UmedptBatch) batch = next (loader);
+    g_autoptr (UmedptBatch) batch = samples_next (loader);
     const gint32 *groups = umedpt_tensor_get_data (batch->groups);
     const gint32 *targets = umedpt_tensor_get_data (batch->targets);
     guint size = 0;
@@ -379,7 +252,7 @@ check_grouped (UmedptTaskKind kind, guint max_group, gboolean shuffle)
       g_assert_cmpint (groups[i], ==,
           i == 0 ? 0 : groups[i - 1] + (first ? 1 : 0));
       if (first) {
-        g_assert_cmpint (targets[groups[i]], ==, index % LABELS);
+        g_assert_cmpint (targets[groups[i]], ==, index % SAMPLES_LABELS);
         n_cases++;
       } else {
         g_assert_cmpuint (index, >, batch->indices[i - 1]);
@@ -391,7 +264,7 @@ check_grouped (UmedptTaskKind kind, guint max_group, gboolean shuffle)
     }
   }
   g_assert_cmpuint (n_cases, ==, 8);
-  g_assert_cmpint (n_reads, >=, max_group == 2 ? 14 : 20);
+  g_assert_cmpint (samples_n_reads, >=, max_group == 2 ? 14 : 20);
 }
 
 static void
@@ -409,17 +282,17 @@ test_group_draws (void)
 {
   for (guint shuffle = 0; shuffle < 2; shuffle++) {
     g_autoptr (UmedptDataset) dataset =
-        make_dataset (UMEDPT_TASK_CLASSIFICATION, 10);
-    UmedptLoaderSettings settings = base_settings (4);
+        samples_dataset (UMEDPT_TASK_CLASSIFICATION, 10);
+    UmedptLoaderSettings settings = samples_settings (4);
     g_autoptr (UmedptLoader) loader = NULL;
     guint seen[10] = { 0 };
 
     settings.grouped = TRUE;
     settings.shuffle = shuffle;
     settings.max_group = 1;
-    loader = make_loader (dataset, &settings);
+    loader = samples_loader (dataset, &settings);
     for (guint epoch = 0; epoch < 30; epoch++) {
-      g_autoptr (UmedptBatch) batch = next (loader);
+      g_autoptr (UmedptBatch) batch = samples_next (loader);
 
       g_assert_cmpuint (batch->n, ==, 4);
       for (guint i = 0; i < 4; i++)
@@ -450,23 +323,24 @@ test_targets (void)
   static const UmedptDtype types[] = { UMEDPT_DTYPE_I32, UMEDPT_DTYPE_F32,
     UMEDPT_DTYPE_F32, UMEDPT_DTYPE_U8, UMEDPT_DTYPE_U8 };
   static const guint n_dims[] = { 1, 2, 1, 3, 4 };
-  static const gint64 dims[][4] = { { 6 }, { 6, LABELS }, { 6 },
-    { 6, HEIGHT, WIDTH }, { 6, HEIGHT, WIDTH, LABELS } };
+  static const gint64 dims[][4] = { { 6 }, { 6, SAMPLES_LABELS }, { 6 },
+    { 6, SAMPLES_HEIGHT, SAMPLES_WIDTH },
+    { 6, SAMPLES_HEIGHT, SAMPLES_WIDTH, SAMPLES_LABELS } };
 
   for (guint kind = 0; kind < UMEDPT_N_TASK_KINDS; kind++) {
-    g_autoptr (UmedptDataset) dataset = make_dataset (kind, 6);
-    UmedptLoaderSettings settings = base_settings (6);
+    g_autoptr (UmedptDataset) dataset = samples_dataset (kind, 6);
+    UmedptLoaderSettings settings = samples_settings (6);
     g_autoptr (UmedptLoader) loader = NULL;
     g_autoptr (UmedptBatch) batch = NULL;
 
     settings.shuffle = FALSE;
-    settings.augment = (UmedptAugmentSettings){ WIDTH, HEIGHT,
+    settings.augment = (UmedptAugmentSettings){ SAMPLES_WIDTH, SAMPLES_HEIGHT,
       UMEDPT_AUGMENT_NONE, UMEDPT_FIT_STRETCH, 1, FALSE };
-    loader = make_loader (dataset, &settings);
-    batch = next (loader);
+    loader = samples_loader (dataset, &settings);
+    batch = samples_next (loader);
     g_assert_cmpint (batch->kind, ==, kind);
     check_shape (batch->images, UMEDPT_DTYPE_F32, 4,
-        (gint64[]){ 6, HEIGHT, WIDTH, 3 });
+        (gint64[]){ 6, SAMPLES_HEIGHT, SAMPLES_WIDTH, 3 });
     g_assert_null (batch->groups);
     g_assert_true ((batch->weights != NULL) == (kind == 1));
     if (kind == UMEDPT_TASK_DETECTION)
@@ -475,7 +349,8 @@ test_targets (void)
       check_shape (batch->targets, types[kind], n_dims[kind], dims[kind]);
     for (guint i = 0; i < 6; i++) {
       g_autoptr (UmedptSample) sample = umedpt_dataset_read (dataset, i, NULL);
-      gsize n = WIDTH * HEIGHT, planes = kind == 4 ? LABELS : 1;
+      gsize n = SAMPLES_WIDTH * SAMPLES_HEIGHT,
+            planes = kind == 4 ? SAMPLES_LABELS : 1;
       const gfloat *image = umedpt_tensor_get_data (batch->images);
       const void *data =
           batch->targets ? umedpt_tensor_get_data (batch->targets) : NULL;
@@ -484,8 +359,8 @@ test_targets (void)
       if (kind == 0)
         g_assert_cmpint (((const gint32 *) data)[i], ==, sample->label);
       else if (kind == 1)
-        g_assert_cmpmem ((const gfloat *) data + LABELS * i, 12, sample->labels,
-            12);
+        g_assert_cmpmem ((const gfloat *) data + SAMPLES_LABELS * i, 12,
+            sample->labels, 12);
       else if (kind == 2)
         g_assert_cmpfloat (((const gfloat *) data)[i], ==, sample->value);
       else if (kind < 5)
@@ -496,7 +371,7 @@ test_targets (void)
       if (kind == 1)
         g_assert_cmpfloat (((const gfloat *)
                                    umedpt_tensor_get_data (batch->weights))
-                               [LABELS * i],
+                               [SAMPLES_LABELS * i],
             ==, i % 2 ? (gfloat) i : 1);
     }
   }
@@ -505,17 +380,18 @@ test_targets (void)
 static void
 test_cache (void)
 {
-  g_autoptr (UmedptDataset) dataset = make_dataset (UMEDPT_TASK_DETECTION, 20);
-  UmedptLoaderSettings settings = base_settings (10);
+  g_autoptr (UmedptDataset) dataset =
+      samples_dataset (UMEDPT_TASK_DETECTION, 20);
+  UmedptLoaderSettings settings = samples_settings (10);
   g_autoptr (UmedptLoader) loader = NULL;
   g_autoptr (UmedptSampleCache) small = NULL;
 
   settings.cache_bytes = 1024 * 1024;
-  loader = make_loader (dataset, &settings);
+  loader = samples_loader (dataset, &settings);
   for (guint i = 0; i < 8; i++)
-    umedpt_batch_free (next (loader));
+    umedpt_batch_free (samples_next (loader));
   /* Some may be read twice by two threads before the first is kept. */
-  g_assert_cmpint (n_reads, <=, 22);
+  g_assert_cmpint (samples_n_reads, <=, 22);
 
   small = umedpt_sample_cache_new (6000, 1);
   for (guint round = 0; round < 3; round++)
@@ -528,8 +404,8 @@ test_cache (void)
       kept = umedpt_sample_cache_lookup (small, i);
       if (!kept) /* larger than the cache: floats of three channels */
         continue;
-      g_assert_cmpmem (kept->image, 12 * WIDTH * HEIGHT, sample->image,
-          12 * WIDTH * HEIGHT);
+      g_assert_cmpmem (kept->image, 12 * SAMPLES_WIDTH * SAMPLES_HEIGHT,
+          sample->image, 12 * SAMPLES_WIDTH * SAMPLES_HEIGHT);
       g_assert_cmpint (kept->label, ==, sample->label);
       g_assert_cmpuint (kept->boxes->len, ==, sample->boxes->len);
     }
@@ -542,21 +418,22 @@ static void
 test_ahead (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_CLASSIFICATION, 100);
-  UmedptLoaderSettings settings = base_settings (4);
+      samples_dataset (UMEDPT_TASK_CLASSIFICATION, 100);
+  UmedptLoaderSettings settings = samples_settings (4);
   g_autoptr (UmedptLoader) loader = NULL;
 
   settings.threads = 4;
   settings.ahead = 3;
-  loader = make_loader (dataset, &settings);
+  loader = samples_loader (dataset, &settings);
   for (gint taken = 1; taken < 4; taken++) {
     gint bound = 4 * (taken + 3);
 
-    umedpt_batch_free (next (loader));
-    while (g_atomic_int_get (&n_reads) < bound) /* as far as they may … */
+    umedpt_batch_free (samples_next (loader));
+    while (g_atomic_int_get (&samples_n_reads) <
+        bound) /* as far as they may … */
       g_usleep (1000);
     g_usleep (10000); /* … and no farther */
-    g_assert_cmpint (g_atomic_int_get (&n_reads), ==, bound);
+    g_assert_cmpint (g_atomic_int_get (&samples_n_reads), ==, bound);
   }
 }
 
@@ -564,16 +441,16 @@ static void
 test_error (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_CLASSIFICATION, 12);
-  UmedptLoaderSettings settings = base_settings (4);
+      samples_dataset (UMEDPT_TASK_CLASSIFICATION, 12);
+  UmedptLoaderSettings settings = samples_settings (4);
   g_autoptr (UmedptLoader) loader = NULL;
   guint64 epoch;
   guint batch;
 
   settings.shuffle = FALSE;
-  bad_record = 6;
-  loader = make_loader (dataset, &settings);
-  umedpt_batch_free (next (loader));
+  samples_bad = 6;
+  loader = samples_loader (dataset, &settings);
+  umedpt_batch_free (samples_next (loader));
   for (guint i = 0; i < 2; i++) { /* asked again, it is said again */
     g_autoptr (GError) error = NULL;
 
@@ -585,16 +462,16 @@ test_error (void)
     g_assert_cmpuint (batch, ==, 1);
   }
   umedpt_loader_seek (loader, 0, 2);
-  umedpt_batch_free (next (loader));
+  umedpt_batch_free (samples_next (loader));
 }
 
 static void
 test_empty (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_CLASSIFICATION, 2);
+      samples_dataset (UMEDPT_TASK_CLASSIFICATION, 2);
   g_autoptr (GArray) none = g_array_new (FALSE, FALSE, sizeof (guint));
-  UmedptLoaderSettings settings = base_settings (4);
+  UmedptLoaderSettings settings = samples_settings (4);
   g_autoptr (UmedptLoader) loader =
       umedpt_loader_new (dataset, none, &settings);
   g_autoptr (GError) error = NULL;
@@ -616,17 +493,17 @@ static void
 test_cancel (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_CLASSIFICATION, 8);
-  UmedptLoaderSettings settings = base_settings (8);
+      samples_dataset (UMEDPT_TASK_CLASSIFICATION, 8);
+  UmedptLoaderSettings settings = samples_settings (8);
   g_autoptr (UmedptLoader) loader = NULL;
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GError) error = NULL;
   g_autoptr (UmedptBatch) batch = NULL;
   GThread *thread;
 
-  loader = make_loader (dataset, &settings);
-  gate_record = 3;
-  g_atomic_int_set (&gate_closed, 1);
+  loader = samples_loader (dataset, &settings);
+  samples_gate = 3;
+  g_atomic_int_set (&samples_gate_closed, 1);
   thread = g_thread_new ("cancel", cancel_soon, cancellable);
   g_assert_null (umedpt_loader_next (loader, cancellable, &error));
   g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED);
@@ -636,8 +513,8 @@ test_cancel (void)
   g_clear_error (&error);
   g_assert_null (umedpt_loader_next (loader, cancellable, &error));
   g_assert_error (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED);
-  g_atomic_int_set (&gate_closed, 0);
-  batch = next (loader);
+  g_atomic_int_set (&samples_gate_closed, 0);
+  batch = samples_next (loader);
   g_assert_cmpuint (batch->n, ==, 8);
 }
 
@@ -646,15 +523,15 @@ static void
 test_free_early (void)
 {
   g_autoptr (UmedptDataset) dataset =
-      make_dataset (UMEDPT_TASK_MULTILABEL_SEGMENTATION, 40);
-  UmedptLoaderSettings settings = base_settings (2);
+      samples_dataset (UMEDPT_TASK_MULTILABEL_SEGMENTATION, 40);
+  UmedptLoaderSettings settings = samples_settings (2);
 
   settings.threads = 3;
   for (guint i = 0; i < 20; i++) {
-    g_autoptr (UmedptLoader) loader = make_loader (dataset, &settings);
+    g_autoptr (UmedptLoader) loader = samples_loader (dataset, &settings);
 
     for (guint k = 0; k < i % 4; k++) {
-      umedpt_batch_free (next (loader));
+      umedpt_batch_free (samples_next (loader));
       umedpt_loader_seek (loader, i, k);
     }
   }
