@@ -10,13 +10,14 @@
  *     measured time of the inference; without it a sink finds the first frame
  *     of every batch late;
  *   - takes QoS into its own hands: GstBaseTransform would drop late frames.
- * The frames' own path is in gstumedptbatch.c, allocation in
+ * The frames' own path is in gstumedptstream.c, allocation in
  * gstumedptallocation.c, properties in gstumedptproperties.c.
  */
 #include "common/gstumedptenums.h"
 #include "common/gstumedpterror.h"
 #include "common/gstumedptevents.h"
 #include "inference/gstumedptbaseprivate.h"
+#include "inference/gstumedptcuda.h"
 
 GST_DEBUG_CATEGORY (gst_umedpt_base_debug);
 #define GST_CAT_DEFAULT gst_umedpt_base_debug
@@ -101,9 +102,7 @@ gst_umedpt_base_start (GstBaseTransform *trans)
       GST_CLOCK_TIME_NONE;
   priv->inference = 0;
   GST_OBJECT_UNLOCK (self);
-  priv->frames = g_new0 (GstVideoFrame, priv->capacity);
-  priv->waiting = g_new0 (GstUmedptWaiting, priv->capacity);
-  priv->timer = gst_umedpt_timer_new (gst_umedpt_batch_timeout, self);
+  priv->timer = gst_umedpt_timer_new (gst_umedpt_stream_timeout, self);
   priv->flow = GST_FLOW_OK;
   priv->model_sent = FALSE;
   priv->turn = 0;
@@ -113,6 +112,7 @@ gst_umedpt_base_start (GstBaseTransform *trans)
     priv->beside = gst_umedpt_beside_new (self);
   GST_INFO_OBJECT (self, "model ready on %s",
       umedpt_session_get_device (session));
+  gst_umedpt_cuda_offer (GST_ELEMENT (self), session);
   /* Last: the pads take data while this runs. Without a session it is
    * refused. */
   GST_OBJECT_LOCK (self);
@@ -136,15 +136,14 @@ gst_umedpt_base_stop (GstBaseTransform *trans)
 
   g_clear_pointer (&priv->timer, gst_umedpt_timer_free);
   g_clear_pointer (&priv->beside, gst_umedpt_beside_free);
+  g_clear_pointer (&priv->ahead, gst_umedpt_ahead_free);
   GST_OBJECT_LOCK (self);
   session = g_steal_pointer (&priv->session);
   g_clear_pointer (&priv->wanted, g_array_unref);
   GST_OBJECT_UNLOCK (self);
   gst_umedpt_reload_end (self);
-  gst_umedpt_batch_drop (self);
+  gst_umedpt_stream_drop (self);
   gst_clear_buffer (&priv->last);
-  g_clear_pointer (&priv->frames, g_free);
-  g_clear_pointer (&priv->waiting, g_free);
   g_clear_object (&session);
   return TRUE;
 }
@@ -248,6 +247,19 @@ query_position (GstUmedptBase *self, GstQuery *query)
   return TRUE;
 }
 
+/* Who asks which CUDA context to use may ask before there is a session. */
+static gboolean
+query_context (GstUmedptBase *self, GstQuery *query)
+{
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  g_autofree char *device = NULL;
+
+  GST_OBJECT_LOCK (self);
+  device = g_strdup (priv->device);
+  GST_OBJECT_UNLOCK (self);
+  return gst_umedpt_cuda_answer (GST_ELEMENT (self), device, query);
+}
+
 static gboolean
 gst_umedpt_base_query (GstBaseTransform *trans, GstPadDirection direction,
     GstQuery *query)
@@ -257,6 +269,9 @@ gst_umedpt_base_query (GstBaseTransform *trans, GstPadDirection direction,
   if (direction == GST_PAD_SRC &&
       GST_QUERY_TYPE (query) == GST_QUERY_POSITION &&
       query_position (GST_UMEDPT_BASE (trans), query))
+    return TRUE;
+  if (GST_QUERY_TYPE (query) == GST_QUERY_CONTEXT &&
+      query_context (GST_UMEDPT_BASE (trans), query))
     return TRUE;
   return PARENT->query (trans, direction, query);
 }
@@ -335,7 +350,7 @@ gst_umedpt_base_push_model (GstUmedptBase *self)
 static void
 flush (GstUmedptBase *self, GstUmedptBasePrivate *priv)
 {
-  gst_umedpt_batch_drop (self);
+  gst_umedpt_stream_drop (self);
   gst_umedpt_base_forget_results (self);
   g_atomic_int_set (&priv->ask, TRUE);
   priv->flow = GST_FLOW_OK;
@@ -366,7 +381,7 @@ gst_umedpt_base_sink_event (GstBaseTransform *trans, GstEvent *event)
       break;
     default:
       if (GST_EVENT_IS_SERIALIZED (event))
-        gst_umedpt_batch_drain (self);
+        gst_umedpt_stream_drain (self);
       if (type == GST_EVENT_STREAM_START)
         gst_umedpt_base_forget_results (self);
       break;
@@ -449,8 +464,8 @@ gst_umedpt_base_class_init (GstUmedptBaseClass *klass)
   trans->propose_allocation = gst_umedpt_base_propose_allocation;
   trans->sink_event = gst_umedpt_base_sink_event;
   trans->src_event = gst_umedpt_base_src_event;
-  trans->submit_input_buffer = gst_umedpt_batch_submit;
-  trans->generate_output = gst_umedpt_batch_generate;
+  trans->submit_input_buffer = gst_umedpt_stream_submit;
+  trans->generate_output = gst_umedpt_stream_generate;
   trans->transform_ip = gst_umedpt_base_transform_ip;
 }
 

@@ -36,6 +36,8 @@ typedef struct
   gint width, height; /* of the frame */
   GstClockTime pts;
   gboolean whole; /* one view of all of it; else regions, or none */
+  gboolean shared; /* later elements want the features */
+  gboolean came_along; /* the features: an earlier element made them */
   guint64 checksum; /* of a whole frame, where features are shared */
   guint n_views;
   GstUmedptView *views; /* [n_views] */
@@ -49,7 +51,7 @@ typedef struct
  * @needs_features: whether more than embeddings is wanted
  * @settle: runs the heads on all images of an encoding and lets its features go
  * @process: runs heads on what was looked at, and puts the results on a
- *   writable buffer. Called in the streaming thread or beside it
+ *   buffer without a picture. Called in any thread
  * @describe: (nullable): adds the results on @buffer to an element message
  * @finish: (nullable): the buffer that leaves instead of @buffer (transfer
  *   full), with results or, if it was skipped, without; in the streaming thread

@@ -2,10 +2,11 @@
  *
  * The base class's state, shared by its files: gstumedptbase.c (element,
  * events, queries), gstumedptallocation.c (those of allocation),
- * gstumedptproperties.c, gstumedptbatch.c (frames in, batches run, frames out),
- * gstumedptskip.c (frames without results of their own), gstumedptlook.c (what
- * of a frame is looked at), gstumedptbeside.c (inference beside the stream),
- * gstumedptreload.c (another model).
+ * gstumedptproperties.c, gstumedptstream.c (frames in, batches run, frames
+ * out), gstumedptbatch.c (a batch), gstumedptahead.c (batches run while the
+ * next is collected), gstumedptskip.c (frames without results of their own),
+ * gstumedptlook.c (what of a frame is looked at), gstumedptbeside.c (inference
+ * beside the stream), gstumedptreload.c (another model).
  */
 #pragma once
 
@@ -33,6 +34,36 @@ typedef struct
   gboolean skip; /* passes without inference: late, a gap, or not its turn */
 } GstUmedptWaiting;
 
+typedef enum
+{
+  GST_UMEDPT_BATCH_FULL,
+  GST_UMEDPT_BATCH_RUNNING,
+  GST_UMEDPT_BATCH_DONE,
+} GstUmedptBatchState;
+
+/* Frames that go through the network together. */
+typedef struct
+{
+  GstUmedptWaiting *frames; /* [n], in the order of the stream */
+  guint n, n_skipped;
+
+  /* from gst_umedpt_batch_map() on: of the frames that are not skipped */
+  UmedptSession *session;
+  guint n_looked;
+  guint n_mapped;
+  GstVideoFrame *mapped; /* [n_mapped] */
+  GstBuffer **pictures; /* [n_looked], owned by the frames */
+
+  /* from gst_umedpt_batch_look() on */
+  GstUmedptLook *looks; /* [n_looked] */
+  GstBuffer **results; /* [n_looked]: carry the results */
+  GstClockTime took;
+  GError *error; /* (nullable) */
+
+  GstUmedptBatchState state; /* gstumedptahead.c's, under its lock */
+} GstUmedptBatch;
+
+typedef struct _GstUmedptAhead GstUmedptAhead;
 typedef struct _GstUmedptBeside GstUmedptBeside;
 typedef struct _GstUmedptReload GstUmedptReload;
 
@@ -63,14 +94,12 @@ typedef struct
   GstUmedptBeside *beside; /* NULL: frames wait for their results */
   GstUmedptReload *reload; /* under the object lock */
   guint capacity; /* batch-size as it was at the start */
-  GstVideoFrame *frames; /* [capacity] */
-  GstUmedptWaiting *waiting; /* [capacity] */
 
   /* under the stream lock */
   GstVideoInfo info;
   GQueue ready; /* of GstUmedptWaiting: done, to be pushed in this order */
-  guint n_waiting;
-  guint n_skipped; /* of the waiting */
+  GstUmedptBatch *batch; /* (nullable) being collected */
+  GstUmedptAhead *ahead; /* NULL until a batch runs ahead; until stop() */
   guint64 turn; /* frames so far, for the interval */
   GstBuffer *last; /* (nullable) carries the newest results */
   gboolean model_sent;
@@ -98,16 +127,41 @@ void gst_umedpt_base_get_property (GObject *object, guint id, GValue *value,
     GParamSpec *pspec);
 void gst_umedpt_base_install_properties (GObjectClass *object);
 
-/* --- gstumedptbatch.c; all with the stream lock --- */
-GstFlowReturn gst_umedpt_batch_submit (GstBaseTransform *trans,
+/* --- gstumedptstream.c; the first four with the stream lock --- */
+GstFlowReturn gst_umedpt_stream_submit (GstBaseTransform *trans,
     gboolean is_discont, GstBuffer *buffer);
-GstFlowReturn gst_umedpt_batch_generate (GstBaseTransform *trans,
+GstFlowReturn gst_umedpt_stream_generate (GstBaseTransform *trans,
     GstBuffer **buffer);
 /* Runs what waits and pushes everything. */
-GstFlowReturn gst_umedpt_batch_drain (GstUmedptBase *self);
-void gst_umedpt_batch_drop (GstUmedptBase *self);
+GstFlowReturn gst_umedpt_stream_drain (GstUmedptBase *self);
+/* Forgets what waits, is under way or is ready. */
+void gst_umedpt_stream_drop (GstUmedptBase *self);
 /* The timer's callback; takes the stream lock. */
-void gst_umedpt_batch_timeout (gpointer data);
+void gst_umedpt_stream_timeout (gpointer data);
+/* Pushes the batches that are done; takes the stream lock. */
+void gst_umedpt_stream_deliver (GstUmedptBase *self);
+
+/* --- gstumedptbatch.c --- */
+GstUmedptBatch *gst_umedpt_batch_new (guint capacity);
+void gst_umedpt_batch_free (GstUmedptBatch *self);
+/* (transfer full): the frame's buffer */
+void gst_umedpt_batch_add (GstUmedptBatch *self, const GstUmedptWaiting *frame);
+/* No more frames come. A failure is in @self, as of the following: */
+void gst_umedpt_batch_map (GstUmedptBatch *self, UmedptSession *session,
+    const GstVideoInfo *info);
+/* Encoder and heads; in any thread. */
+void gst_umedpt_batch_look (GstUmedptBase *element, GstUmedptBatch *self);
+
+/* --- gstumedptahead.c; all with the stream lock, but for free() --- */
+GstUmedptAhead *gst_umedpt_ahead_new (GstUmedptBase *element);
+/* Waits for what runs. */
+void gst_umedpt_ahead_free (GstUmedptAhead *self);
+/* Whether one should be taken before the next is put. */
+gboolean gst_umedpt_ahead_is_full (GstUmedptAhead *self);
+/* (transfer full): @batch */
+void gst_umedpt_ahead_put (GstUmedptAhead *self, GstUmedptBatch *batch);
+/* (transfer full) (nullable): the oldest batch, if it is done or with @wait. */
+GstUmedptBatch *gst_umedpt_ahead_take (GstUmedptAhead *self, gboolean wait);
 
 /* --- gstumedptskip.c; all with the stream lock --- */
 guint64 gst_umedpt_base_running_time (GstUmedptBase *self, GstClockTime pts);
@@ -115,10 +169,10 @@ guint64 gst_umedpt_base_stream_time (GstUmedptBase *self, GstClockTime pts);
 gboolean gst_umedpt_skip_is_late (GstUmedptBase *self, GstBuffer *buffer);
 /* Counts it, and says on the bus that its result is missing. */
 void gst_umedpt_skip_post_late (GstUmedptBase *self, GstBuffer *buffer);
-/* Runs heads on what was looked at; with @hold keeps the results, too. */
-gboolean gst_umedpt_skip_process (GstUmedptBase *self,
-    const GstUmedptLook *look, gboolean hold, GstBuffer *buffer,
-    GError **error);
+/* Puts @results on @buffer, and keeps them where later frames shall carry them.
+ */
+void gst_umedpt_skip_attach (GstUmedptBase *self, GstBuffer *results,
+    GstBuffer *buffer);
 /* (transfer full) both */
 GstBuffer *gst_umedpt_skip_attach_held (GstUmedptBase *self, GstBuffer *buffer);
 
@@ -153,6 +207,7 @@ void gst_umedpt_beside_drop (GstUmedptBeside *self);
 /* --- gstumedptreload.c --- */
 /* Loads what model-file says now, beside the stream; without any lock. */
 void gst_umedpt_reload_begin (GstUmedptBase *self);
+gboolean gst_umedpt_reload_is_done (GstUmedptBase *self);
 /* Puts a model that has been loaded in place of the old one; with the stream
  * lock, between batches. */
 void gst_umedpt_reload_take (GstUmedptBase *self);

@@ -1,462 +1,135 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The path of a frame through an inference element: it waits until the batch
- * is full (or the wait has lasted long enough, or an event follows), the batch
- * runs, the frames leave in the order in which they came. Every frame that
- * comes in goes out, with its time stamps and flags; only its inference may be
- * left out, if it is late in a live stream, marked as a gap, or not its turn.
- * It may then carry the last results, for a limited time.
- *
- * Inference is synchronous in the streaming thread, unless frames shall not
- * wait for it (gstumedptbeside.c).
+ * A batch: frames that go through the network together. It is filled in the
+ * streaming thread, mapped there, then looked at in that thread or beside it
+ * (gstumedptahead.c), and finished in the streaming thread again. Results lie
+ * apart from the frames until then, so nothing of the stream is touched while
+ * the network runs.
  */
 #include "common/gstumedpterror.h"
-#include "common/gstumedptevents.h"
 #include "inference/gstumedptbaseprivate.h"
-#include "inference/gstumedptfeatures.h"
+#include "inference/gstumedptcuda.h"
 
-GST_DEBUG_CATEGORY_EXTERN (gst_umedpt_base_debug);
-#define GST_CAT_DEFAULT gst_umedpt_base_debug
-
-/* --- running a batch ---------------------------------------------------- */
-
-static void
-unmap_frames (GstUmedptBasePrivate *priv, guint n)
+GstUmedptBatch *
+gst_umedpt_batch_new (guint capacity)
 {
-  for (guint i = 0; i < n; i++)
-    gst_video_frame_unmap (&priv->frames[i]);
+  GstUmedptBatch *self = g_new0 (GstUmedptBatch, 1);
+
+  self->frames = g_new0 (GstUmedptWaiting, capacity);
+  return self;
 }
 
-/* Maps the waiting frames that want inference; their number in @n. */
-static gboolean
-map_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    GstBuffer **buffers, guint *n)
+static void
+unmap (GstUmedptBatch *self)
 {
-  *n = 0;
-  for (guint i = 0; i < priv->n_waiting; i++) {
-    if (priv->waiting[i].skip)
-      continue;
-    if (!gst_video_frame_map (&priv->frames[*n], &priv->info,
-            priv->waiting[i].buffer,
-            GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
-      unmap_frames (priv, *n);
-      GST_ELEMENT_ERROR (self, STREAM, FAILED,
-          ("A video frame is smaller than its caps say or cannot be read."),
-          ("gst_video_frame_map() failed"));
-      return FALSE;
-    }
-    buffers[(*n)++] = priv->waiting[i].buffer;
+  for (guint i = 0; i < self->n_mapped; i++)
+    gst_video_frame_unmap (&self->mapped[i]);
+  self->n_mapped = 0;
+}
+
+void
+gst_umedpt_batch_free (GstUmedptBatch *self)
+{
+  if (!self)
+    return;
+  unmap (self);
+  for (guint i = 0; i < self->n_looked; i++) {
+    gst_umedpt_look_clear (&self->looks[i]);
+    gst_clear_buffer (&self->results[i]);
   }
-  return TRUE;
+  for (guint i = 0; i < self->n; i++)
+    gst_clear_buffer (&self->frames[i].buffer);
+  g_free (self->looks);
+  g_free (self->results);
+  g_free (self->mapped);
+  g_free (self->pictures);
+  g_free (self->frames);
+  g_clear_object (&self->session);
+  g_clear_error (&self->error);
+  g_free (self);
 }
 
-static void
-count_batch (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint n,
-    GstClockTime took)
+void
+gst_umedpt_batch_add (GstUmedptBatch *self, const GstUmedptWaiting *frame)
 {
-  GST_OBJECT_LOCK (self);
-  gst_umedpt_stats_add_batch (&priv->stats, n, took);
-  priv->inference = priv->inference ? (7 * priv->inference + took) / 8 : took;
-  GST_OBJECT_UNLOCK (self);
+  self->frames[self->n++] = *frame;
+  self->n_skipped += frame->skip;
 }
 
-static void
-post_result (GstUmedptBase *self, GstBuffer *buffer)
+void
+gst_umedpt_batch_map (GstUmedptBatch *self, UmedptSession *session,
+    const GstVideoInfo *info)
 {
-  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstStructure *s = gst_structure_new (klass->result, "timestamp",
-      G_TYPE_UINT64, pts, "stream-time", G_TYPE_UINT64,
-      gst_umedpt_base_stream_time (self, pts), "running-time", G_TYPE_UINT64,
-      gst_umedpt_base_running_time (self, pts), "duration", G_TYPE_UINT64,
-      GST_BUFFER_DURATION (buffer), NULL);
-
-  if (klass->describe)
-    klass->describe (self, buffer, s);
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_element (GST_OBJECT (self), s));
-}
-
-/* The features go along where a later element wants them. */
-static void
-hand_on_features (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    const GstUmedptLook *look, GstBuffer *buffer)
-{
-  g_autoptr (GArray) wanted = NULL;
-
-  GST_OBJECT_LOCK (self);
-  wanted = priv->wanted ? g_array_ref (priv->wanted) : NULL;
-  GST_OBJECT_UNLOCK (self);
-  if (look && look->whole) {
-    GstUmedptView *view = &look->views[0];
-    GstUmedptWanted what = { look->session, 0, 0 };
-
-    umedpt_encoding_get_size (view->encoding, &what.width, &what.height);
-    if (umedpt_encoding_has_features (view->encoding) &&
-        gst_umedpt_features_are_wanted (wanted, &what))
-      gst_umedpt_features_attach (buffer, view->encoding, view->index,
-          look->checksum);
-  }
-  gst_umedpt_features_release (buffer, wanted);
-}
-
-static void
-make_ready (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    const GstUmedptWaiting *frame, GstBuffer *buffer)
-{
-  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
-  GstUmedptWaiting *done = g_new (GstUmedptWaiting, 1);
-
-  if (klass->finish)
-    buffer = klass->finish (self, priv->session, buffer, &priv->info);
-  *done = *frame;
-  done->buffer = buffer;
-  g_queue_push_tail (&priv->ready, done);
-}
-
-/* Results go on a copy that shares the frame's pixels where others hold it,
- * too. The waiting frames go on to the ready ones. */
-static gboolean
-finish_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    const GstUmedptLook *looks, GError **error)
-{
-  gboolean post = FALSE, hold = FALSE;
+  const guint n = self->n - self->n_skipped;
+  GstMapFlags flags;
   guint next = 0;
 
-  GST_OBJECT_LOCK (self);
-  post = priv->post_messages;
-  hold = priv->hold > 0;
-  GST_OBJECT_UNLOCK (self);
-  for (guint i = 0; i < priv->n_waiting; i++) {
-    GstUmedptWaiting *frame = &priv->waiting[i];
-    GstBuffer *buffer = g_steal_pointer (&frame->buffer);
-
-    if (frame->skip) {
-      buffer =
-          gst_buffer_make_writable (gst_umedpt_skip_attach_held (self, buffer));
-      hand_on_features (self, priv, NULL, buffer);
-    } else {
-      const GstUmedptLook *look = &looks[next++];
-
-      buffer = gst_buffer_make_writable (buffer);
-      if (!gst_umedpt_skip_process (self, look, hold, buffer, error)) {
-        gst_buffer_unref (buffer);
-        return FALSE;
-      }
-      hand_on_features (self, priv, look, buffer);
-      if (post)
-        post_result (self, buffer);
-      GST_OBJECT_LOCK (self);
-      gst_umedpt_stats_add_age (&priv->stats, 0);
-      GST_OBJECT_UNLOCK (self);
+  self->session = g_object_ref (session);
+  self->n_looked = n;
+  self->mapped = g_new0 (GstVideoFrame, MAX (n, 1));
+  self->pictures = g_new0 (GstBuffer *, MAX (n, 1));
+  self->looks = g_new0 (GstUmedptLook, MAX (n, 1));
+  self->results = g_new0 (GstBuffer *, MAX (n, 1));
+  for (guint i = 0; i < self->n; i++)
+    if (!self->frames[i].skip)
+      self->pictures[next++] = self->frames[i].buffer;
+  flags = gst_umedpt_cuda_map_flags (session, self->pictures, n) |
+      GST_VIDEO_FRAME_MAP_FLAG_NO_REF;
+  for (guint i = 0; i < n; i++) {
+    if (!gst_umedpt_cuda_map (&self->mapped[i], info, self->pictures[i],
+            flags)) {
+      g_set_error_literal (&self->error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
+          "A video frame is smaller than its caps say or cannot be read.");
+      return;
     }
-    make_ready (self, priv, frame, buffer);
+    self->n_mapped++;
   }
-  priv->n_waiting = priv->n_skipped = 0;
+}
+
+/* Features that this element made and that no later one wants are of no more
+ * use, and a hundred times larger than what was found in them. */
+static gboolean
+drop_features (GstUmedptLook *look, GError **error)
+{
+  if (look->shared || look->came_along)
+    return TRUE;
+  for (guint i = 0; i < look->n_views; i++)
+    if (umedpt_encoding_has_features (look->views[i].encoding) &&
+        !umedpt_encoding_settle (look->views[i].encoding, NULL, 0, FALSE,
+            error))
+      return FALSE;
   return TRUE;
 }
 
-/* Encoder and heads for all that waits. */
 static gboolean
-infer (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer **buffers,
-    guint n, GstClockTime *took, GError **error)
+look_at (GstUmedptBase *element, GstUmedptBatch *self, GError **error)
 {
-  GstClockTime begin = gst_util_get_timestamp ();
-  g_autofree GstUmedptLook *looks = g_new0 (GstUmedptLook, MAX (n, 1));
-  gboolean ok = n == 0 ||
-      gst_umedpt_look (self, priv->session, priv->frames, buffers, n, looks,
-          error);
+  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (element);
 
-  unmap_frames (priv, n);
-  ok = ok && finish_frames (self, priv, looks, error);
-  for (guint i = 0; i < n; i++)
-    gst_umedpt_look_clear (&looks[i]);
-  *took = gst_util_get_timestamp () - begin;
-  if (ok && n > 0) {
-    count_batch (self, priv, n, *took);
-    GST_LOG_OBJECT (self, "%u frames in %" GST_TIME_FORMAT, n,
-        GST_TIME_ARGS (*took));
+  if (self->n_looked &&
+      !gst_umedpt_look (element, self->session, self->mapped, self->pictures,
+          self->n_looked, self->looks, error))
+    return FALSE;
+  for (guint i = 0; i < self->n_looked; i++) {
+    self->results[i] = gst_buffer_new ();
+    GST_BUFFER_PTS (self->results[i]) = GST_BUFFER_PTS (self->pictures[i]);
+    if (!klass->process (element, &self->looks[i], self->results[i], error))
+      return FALSE;
   }
-  return ok;
-}
-
-static GstFlowReturn
-failure (GstUmedptBase *self, GstUmedptBasePrivate *priv, const GError *error)
-{
-  if (g_error_matches (error, UMEDPT_ERROR, UMEDPT_ERROR_CANCELLED) ||
-      g_cancellable_is_cancelled (priv->cancellable))
-    return GST_FLOW_FLUSHING;
-  GST_UMEDPT_ELEMENT_ERROR (self, error, GST_UMEDPT_RUNNING);
-  return GST_FLOW_ERROR;
-}
-
-static GstFlowReturn
-run_batch (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstClockTime *took)
-{
-  g_autofree GstBuffer **buffers = g_new (GstBuffer *, priv->capacity);
-  g_autoptr (GError) error = NULL;
-  GstFlowReturn flow = GST_FLOW_OK;
-  guint n = 0;
-
-  gst_umedpt_timer_disarm (priv->timer);
-  *took = 0;
-  gst_umedpt_reload_take (self);
-  if (!map_frames (self, priv, buffers, &n))
-    flow = GST_FLOW_ERROR;
-  else if (!infer (self, priv, buffers, n, took, &error))
-    flow = failure (self, priv, error);
-  if (flow != GST_FLOW_OK)
-    gst_umedpt_batch_drop (self);
-  if (flow == GST_FLOW_ERROR)
-    gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
-        gst_umedpt_event_new_failed ());
-  return flow;
-}
-
-/* --- frames that do not wait -------------------------------------------- */
-
-static GstFlowReturn
-pass_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    GstUmedptWaiting *frame)
-{
-  GstBuffer *newest = NULL;
-  gboolean post = FALSE;
-
-  if (gst_umedpt_beside_take_failure (priv->beside)) {
-    gst_buffer_unref (frame->buffer);
-    gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self),
-        gst_umedpt_event_new_failed ());
-    return GST_FLOW_ERROR;
-  }
-  gst_umedpt_reload_take (self);
-  newest = gst_umedpt_beside_get (priv->beside);
-  if (newest) {
-    gst_clear_buffer (&priv->last);
-    priv->last = newest;
-    GST_OBJECT_LOCK (self);
-    post = priv->post_messages;
-    GST_OBJECT_UNLOCK (self);
-    if (post)
-      post_result (self, newest);
-  }
-  if (!frame->skip)
-    gst_umedpt_beside_offer (priv->beside, frame->buffer, &priv->info);
-  frame->buffer = gst_umedpt_skip_attach_held (self, frame->buffer);
-  make_ready (self, priv, frame, frame->buffer);
-  return GST_FLOW_OK;
-}
-
-/* --- in and out --------------------------------------------------------- */
-
-static void
-count_overhead (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    GstClockTime begin, GstClockTime inference)
-{
-  GstClockTime took = gst_util_get_timestamp () - begin;
-
-  GST_OBJECT_LOCK (self);
-  priv->stats.overhead += took > inference ? took - inference : 0;
-  GST_OBJECT_UNLOCK (self);
-}
-
-/* How long the first frame of a batch may wait for the others: on live input
- * a frame's time longer than they should take, else until they come. */
-static GstClockTime
-longest_wait (GstUmedptBase *self, GstUmedptBasePrivate *priv)
-{
-  GstClockTime wait = GST_CLOCK_TIME_NONE;
-
-  GST_OBJECT_LOCK (self);
-  if (priv->batch_timeout > 0)
-    wait = priv->batch_timeout;
-  else if (priv->live && GST_CLOCK_TIME_IS_VALID (priv->frame_duration))
-    wait = priv->frame_duration * priv->capacity;
-  else if (priv->live)
-    wait = 40 * GST_MSECOND;
-  GST_OBJECT_UNLOCK (self);
-  return wait;
-}
-
-/* Every frame of the interval's number but the first has no turn. */
-static gboolean
-has_turn (GstUmedptBase *self, GstUmedptBasePrivate *priv)
-{
-  guint interval = 1;
-
-  GST_OBJECT_LOCK (self);
-  interval = priv->interval;
-  GST_OBJECT_UNLOCK (self);
-  return priv->turn++ % interval == 0;
-}
-
-static GstFlowReturn
-take_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv, GstBuffer *buffer,
-    GstClockTime arrived)
-{
-  gboolean gap = GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP);
-  gboolean turn = gap || has_turn (self, priv);
-  gboolean late =
-      !gap && turn && !priv->beside && gst_umedpt_skip_is_late (self, buffer);
-  GstUmedptWaiting frame = { buffer, arrived, gap || late || !turn };
-  GstClockTime wait = GST_CLOCK_TIME_NONE;
-
-  if (late)
-    gst_umedpt_skip_post_late (self, buffer);
-  GST_OBJECT_LOCK (self);
-  priv->stats.frames_in++;
-  priv->stats.skipped_gap += gap;
-  priv->stats.skipped_interval += !turn;
-  GST_OBJECT_UNLOCK (self);
-  if (priv->beside)
-    return pass_frame (self, priv, &frame);
-
-  priv->waiting[priv->n_waiting++] = frame;
-  priv->n_skipped += frame.skip;
-  if (priv->n_waiting == 1 && priv->capacity > 1) {
-    wait = longest_wait (self, priv);
-    if (GST_CLOCK_TIME_IS_VALID (wait))
-      gst_umedpt_timer_arm (priv->timer, wait);
-  }
-  return GST_FLOW_OK;
-}
-
-GstFlowReturn
-gst_umedpt_batch_submit (GstBaseTransform *trans, gboolean is_discont,
-    GstBuffer *buffer)
-{
-  GstUmedptBase *self = GST_UMEDPT_BASE (trans);
-  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
-  GstFlowReturn flow = GST_FLOW_OK;
-  GstClockTime begin = 0;
-
-  if (!g_atomic_pointer_get (&priv->session)) {
-    gst_buffer_unref (buffer);
-    return GST_FLOW_FLUSHING;
-  }
-  gst_umedpt_base_push_model (self);
-  /* the base class marks the next buffer that leaves as DISCONT; that must be
-   * this one, not the first of a batch (@is_discont stays set until then) */
-  if (GST_BUFFER_IS_DISCONT (buffer))
-    gst_umedpt_batch_drain (self);
-  begin = gst_util_get_timestamp ();
-  flow = priv->flow;
-  priv->flow = GST_FLOW_OK;
-  if (flow != GST_FLOW_OK) {
-    gst_buffer_unref (buffer);
-    return flow;
-  }
-  flow = GST_BASE_TRANSFORM_CLASS (g_type_class_peek (GST_TYPE_BASE_TRANSFORM))
-             ->submit_input_buffer (trans, is_discont, buffer);
-  if (flow == GST_FLOW_OK && !priv->beside &&
-      g_atomic_int_compare_and_exchange (&priv->ask, TRUE, FALSE))
-    gst_umedpt_base_ask_downstream (self);
-  if (flow == GST_FLOW_OK && trans->queued_buf)
-    flow = take_frame (self, priv, g_steal_pointer (&trans->queued_buf), begin);
-  count_overhead (self, priv, begin, 0);
-  return flow;
-}
-
-/* A late or missing picture has nothing to wait for. */
-static gboolean
-batch_is_complete (GstUmedptBasePrivate *priv)
-{
-  return priv->n_waiting >= priv->capacity ||
-      (priv->n_waiting > 0 && priv->n_skipped == priv->n_waiting);
-}
-
-/* The next frame to leave, or NULL. (transfer full) */
-static GstBuffer *
-take_ready (GstUmedptBase *self, GstUmedptBasePrivate *priv)
-{
-  g_autofree GstUmedptWaiting *frame = g_queue_pop_head (&priv->ready);
-  GstBuffer *buffer = frame ? frame->buffer : NULL;
-  GstClockTime end = GST_CLOCK_TIME_NONE;
-  guint64 position = 0;
-
-  if (!buffer)
-    return NULL;
-  end = GST_BUFFER_PTS (buffer);
-
-  if (GST_CLOCK_TIME_IS_VALID (end) && GST_BUFFER_DURATION_IS_VALID (buffer))
-    end += GST_BUFFER_DURATION (buffer);
-  position = gst_umedpt_base_stream_time (self, end);
-  GST_OBJECT_LOCK (self);
-  gst_umedpt_stats_add_delay (&priv->stats,
-      gst_util_get_timestamp () - frame->arrived);
-  if (GST_CLOCK_TIME_IS_VALID (position))
-    priv->position = position;
-  GST_OBJECT_UNLOCK (self);
-  return buffer;
-}
-
-GstFlowReturn
-gst_umedpt_batch_generate (GstBaseTransform *trans, GstBuffer **buffer)
-{
-  GstUmedptBase *self = GST_UMEDPT_BASE (trans);
-  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
-  GstClockTime begin = gst_util_get_timestamp (), took = 0;
-  GstFlowReturn flow = GST_FLOW_OK;
-
-  *buffer = NULL;
-  if (!priv->ready.length && batch_is_complete (priv)) {
-    flow = run_batch (self, priv, &took);
-    gst_umedpt_base_announce_latency (self);
-  }
-  if (flow == GST_FLOW_OK)
-    *buffer = take_ready (self, priv);
-  count_overhead (self, priv, begin, took);
-  return flow;
-}
-
-GstFlowReturn
-gst_umedpt_batch_drain (GstUmedptBase *self)
-{
-  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
-  GstFlowReturn flow = GST_FLOW_OK;
-  GstClockTime took = 0;
-  GstBuffer *buffer = NULL;
-
-  if (priv->n_waiting > 0)
-    flow = run_batch (self, priv, &took);
-  while (flow == GST_FLOW_OK && (buffer = take_ready (self, priv)))
-    flow = gst_pad_push (GST_BASE_TRANSFORM_SRC_PAD (self), buffer);
-  if (flow != GST_FLOW_OK) {
-    GST_DEBUG_OBJECT (self, "draining ended with %s", gst_flow_get_name (flow));
-    gst_umedpt_batch_drop (self);
-    priv->flow = flow;
-  }
-  return flow;
+  /* not before: frames may be in one encoding */
+  for (guint i = 0; i < self->n_looked; i++)
+    if (!drop_features (&self->looks[i], error))
+      return FALSE;
+  return TRUE;
 }
 
 void
-gst_umedpt_batch_drop (GstUmedptBase *self)
+gst_umedpt_batch_look (GstUmedptBase *element, GstUmedptBatch *self)
 {
-  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
-  GstUmedptWaiting *frame = NULL;
+  const GstClockTime begin = gst_util_get_timestamp ();
 
-  if (priv->timer)
-    gst_umedpt_timer_disarm (priv->timer);
-  while ((frame = g_queue_pop_head (&priv->ready))) {
-    gst_buffer_unref (frame->buffer);
-    g_free (frame);
-  }
-  for (guint i = 0; i < priv->n_waiting; i++)
-    gst_clear_buffer (&priv->waiting[i].buffer);
-  priv->n_waiting = priv->n_skipped = 0;
-}
-
-void
-gst_umedpt_batch_timeout (gpointer data)
-{
-  GstUmedptBase *self = GST_UMEDPT_BASE (data);
-  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
-  GstPad *pad = GST_BASE_TRANSFORM_SINK_PAD (self);
-
-  GST_PAD_STREAM_LOCK (pad);
-  if (gst_umedpt_timer_take (priv->timer)) {
-    GST_DEBUG_OBJECT (self, "waited long enough, running %u of %u",
-        priv->n_waiting, priv->capacity);
-    gst_umedpt_batch_drain (self);
-  }
-  GST_PAD_STREAM_UNLOCK (pad);
+  if (!self->error)
+    look_at (element, self, &self->error);
+  unmap (self);
+  self->took = gst_util_get_timestamp () - begin;
 }

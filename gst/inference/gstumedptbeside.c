@@ -11,6 +11,7 @@
  */
 #include "common/gstumedpterror.h"
 #include "inference/gstumedptbaseprivate.h"
+#include "inference/gstumedptcuda.h"
 
 struct _GstUmedptBeside
 {
@@ -42,7 +43,8 @@ look_at (GstUmedptBase *element, GstBuffer *frame, const GstVideoInfo *info,
   GST_OBJECT_LOCK (element);
   session = g_object_ref (priv->session);
   GST_OBJECT_UNLOCK (element);
-  if (!gst_video_frame_map (&mapped, info, frame, GST_MAP_READ)) {
+  if (!gst_umedpt_cuda_map (&mapped, info, frame,
+          gst_umedpt_cuda_map_flags (session, &frame, 1))) {
     g_set_error_literal (error, UMEDPT_ERROR, UMEDPT_ERROR_DATA,
         "A video frame is smaller than its caps say or cannot be read.");
     return FALSE;

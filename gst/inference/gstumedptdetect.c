@@ -30,6 +30,7 @@
 
 #include "common/gstumedptresultsprivate.h"
 #include "common/gstumedpttasks.h"
+#include "inference/gstumedptcuda.h"
 
 struct _GstUmedptDetect
 {
@@ -48,12 +49,10 @@ enum
 GST_DEBUG_CATEGORY_STATIC (gst_umedpt_detect_debug);
 #define GST_CAT_DEFAULT gst_umedpt_detect_debug
 
-#define CAPS GST_VIDEO_CAPS_MAKE (GST_UMEDPT_FORMATS)
-
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
-    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (CAPS));
+    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_UMEDPT_CAPS));
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
-    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (CAPS));
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_UMEDPT_CAPS));
 
 G_DEFINE_TYPE_WITH_CODE (GstUmedptDetect, gst_umedpt_detect,
     GST_TYPE_UMEDPT_HEAD,

@@ -40,6 +40,7 @@
 #include "common/gstumedptmetaprivate.h"
 #include "common/gstumedptresultsprivate.h"
 #include "common/gstumedpttasks.h"
+#include "inference/gstumedptcuda.h"
 
 struct _GstUmedptEmbed
 {
@@ -60,12 +61,10 @@ enum
 GST_DEBUG_CATEGORY_STATIC (gst_umedpt_embed_debug);
 #define GST_CAT_DEFAULT gst_umedpt_embed_debug
 
-#define CAPS GST_VIDEO_CAPS_MAKE (GST_UMEDPT_FORMATS)
-
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
-    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (CAPS));
+    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_UMEDPT_CAPS));
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
-    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (CAPS));
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_UMEDPT_CAPS));
 
 G_DEFINE_TYPE_WITH_CODE (GstUmedptEmbed, gst_umedpt_embed, GST_TYPE_UMEDPT_BASE,
     GST_DEBUG_CATEGORY_INIT (gst_umedpt_embed_debug, "umedptembed", 0,

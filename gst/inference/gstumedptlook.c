@@ -6,6 +6,7 @@
  * not encoded again.
  */
 #include "inference/gstumedptbaseprivate.h"
+#include "inference/gstumedptcuda.h"
 #include "inference/gstumedptfeatures.h"
 
 #include <string.h>
@@ -45,6 +46,7 @@ image_of (const GstVideoFrame *frame, const UmedptRegion *region)
     .height = region->height,
     .stride = stride,
     .pixels = pixels_of (GST_VIDEO_FRAME_FORMAT (frame)),
+    .memory = gst_umedpt_cuda_get_memory (frame),
   };
 }
 
@@ -108,6 +110,27 @@ typedef struct
   GPtrArray *views; /* of GstUmedptView, owned by their looks */
 } Pending;
 
+/* Of the frame's pixels, wherever they are; the two kinds of memory have sums
+ * of their own, so features do not go from the one to the other. */
+static gboolean
+get_checksum (UmedptSession *session, const GstVideoFrame *frame,
+    guint64 *checksum)
+{
+  const guint64 width = (guint64) GST_VIDEO_FRAME_WIDTH (frame);
+  const UmedptRegion all = { 0, 0, GST_VIDEO_FRAME_WIDTH (frame),
+    GST_VIDEO_FRAME_HEIGHT (frame) };
+  const UmedptImage image = image_of (frame, &all);
+
+  if (image.memory == UMEDPT_IMAGE_MEMORY_HOST) {
+    *checksum = gst_umedpt_features_checksum (frame);
+    return TRUE;
+  }
+  if (!umedpt_session_sum_image (session, &image, checksum, NULL))
+    return FALSE;
+  *checksum ^= width << 32 | GST_VIDEO_FRAME_FORMAT (frame);
+  return TRUE;
+}
+
 /* Features that came along, if nobody has drawn on the frame since. @shared:
  * later elements will ask that, too. */
 static UmedptEncoding *
@@ -121,7 +144,10 @@ get_known (const GstUmedptWanted *wanted, gboolean shared,
 
   if (!known && !shared)
     return NULL;
-  look->checksum = gst_umedpt_features_checksum (frame);
+  if (!get_checksum (wanted->session, frame, &look->checksum)) {
+    look->shared = FALSE;
+    return NULL;
+  }
   return look->checksum == checksum ? known : NULL;
 }
 
@@ -137,6 +163,7 @@ prepare (const GstUmedptLookSettings *settings, const GstUmedptWanted *wanted,
   look->height = GST_VIDEO_FRAME_HEIGHT (frame);
   look->pts = GST_BUFFER_PTS (buffer);
   look->whole = settings->region == GST_UMEDPT_REGION_FULL_FRAME;
+  look->shared = shared && look->whole;
   regions = list_regions (settings, buffer, look->width, look->height,
       MIN (wanted->width, wanted->height));
   look->n_views = regions->len;
@@ -149,6 +176,7 @@ prepare (const GstUmedptLookSettings *settings, const GstUmedptWanted *wanted,
     view->region = g_array_index (regions, UmedptRegion, i);
     if (look->whole)
       known = get_known (wanted, shared, frame, buffer, look, &view->index);
+    look->came_along = known != NULL;
     if (known) {
       view->encoding = umedpt_encoding_ref (known);
       continue;

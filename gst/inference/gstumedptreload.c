@@ -113,6 +113,18 @@ gst_umedpt_reload_begin (GstUmedptBase *self)
     reload_free (old);
 }
 
+gboolean
+gst_umedpt_reload_is_done (GstUmedptBase *self)
+{
+  GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
+  gboolean done = FALSE;
+
+  GST_OBJECT_LOCK (self);
+  done = priv->reload && priv->reload->done;
+  GST_OBJECT_UNLOCK (self);
+  return done;
+}
+
 void
 gst_umedpt_reload_take (GstUmedptBase *self)
 {

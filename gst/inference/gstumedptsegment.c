@@ -37,6 +37,7 @@
 #include "common/gstumedptenums.h"
 #include "common/gstumedptresultsprivate.h"
 #include "common/gstumedpttasks.h"
+#include "inference/gstumedptcuda.h"
 #include "inference/gstumedptsegmentpicture.h"
 
 struct _GstUmedptSegment
@@ -55,12 +56,10 @@ enum
 GST_DEBUG_CATEGORY_STATIC (gst_umedpt_segment_debug);
 #define GST_CAT_DEFAULT gst_umedpt_segment_debug
 
-#define CAPS GST_VIDEO_CAPS_MAKE (GST_UMEDPT_FORMATS)
-
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
-    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (CAPS));
+    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_UMEDPT_CAPS));
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
-    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (CAPS));
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_UMEDPT_CAPS));
 
 G_DEFINE_TYPE_WITH_CODE (GstUmedptSegment, gst_umedpt_segment,
     GST_TYPE_UMEDPT_HEAD,

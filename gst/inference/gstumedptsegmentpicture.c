@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "common/gstumedptresults.h"
+#include "inference/gstumedptcuda.h"
 #include "inference/gstumedptfeatures.h"
 
 #define MAX_BITS 8 /* labels of a multi-label mask that fit into a pixel */
 
-/* Formats and colours of one pad say nothing about those of the other. */
+/* Formats and colours of one pad say nothing about those of the other; and the
+ * mask is made in system memory, wherever the picture is. */
 GstCaps *
 gst_umedpt_segment_picture_caps (GstPadDirection direction, GstCaps *caps)
 {
@@ -30,7 +32,10 @@ gst_umedpt_segment_picture_caps (GstPadDirection direction, GstCaps *caps)
       gst_structure_set (s, "format", G_TYPE_STRING, "GRAY8", NULL);
     else
       gst_structure_set_value (s, "format", &formats);
+    gst_caps_set_features (result, i, NULL);
   }
+  if (direction == GST_PAD_SRC)
+    gst_umedpt_cuda_add_caps (result);
   return result;
 }
 

@@ -70,27 +70,22 @@ gst_umedpt_skip_post_late (GstUmedptBase *self, GstBuffer *buffer)
 
 /* --- results of an earlier frame ---------------------------------------- */
 
-/* Runs the heads. Results that later frames shall carry are kept apart, for the
- * frame may also have those of other elements, which are no concern of ours. */
-gboolean
-gst_umedpt_skip_process (GstUmedptBase *self, const GstUmedptLook *look,
-    gboolean hold, GstBuffer *buffer, GError **error)
+/* The results are kept as they were, for the frame may also have those of other
+ * elements, which are no concern of ours. */
+void
+gst_umedpt_skip_attach (GstUmedptBase *self, GstBuffer *results,
+    GstBuffer *buffer)
 {
   GstUmedptBasePrivate *priv = gst_umedpt_base_get_private (self);
-  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
-  g_autoptr (GstBuffer) own = NULL;
+  gboolean hold = FALSE;
 
-  if (!hold)
-    return klass->process (self, look, buffer, error);
-  own = gst_buffer_new ();
-  GST_BUFFER_PTS (own) = GST_BUFFER_PTS (buffer);
-  if (!klass->process (self, look, own, error))
-    return FALSE;
-  gst_buffer_copy_umedpt_results (buffer, own);
-  gst_buffer_copy_umedpt_tensors (buffer, own);
-  gst_clear_buffer (&priv->last);
-  priv->last = g_steal_pointer (&own);
-  return TRUE;
+  gst_buffer_copy_umedpt_results (buffer, results);
+  gst_buffer_copy_umedpt_tensors (buffer, results);
+  GST_OBJECT_LOCK (self);
+  hold = priv->hold > 0;
+  GST_OBJECT_UNLOCK (self);
+  if (hold)
+    gst_buffer_replace (&priv->last, results);
 }
 
 /* Puts the newest results on a frame without its own, if they are young

@@ -126,6 +126,32 @@ test_run_line (const char *line)
   gst_element_set_state (pipeline, GST_STATE_NULL);
 }
 
+/* Set by the build for the tests that run on a device. */
+static gboolean
+on_device (void)
+{
+  return g_strcmp0 (g_getenv ("UMEDPT_BACKEND"), "cuda") == 0;
+}
+
+GstBuffer *
+test_pull (GstHarness *h)
+{
+  GstBuffer *buffer =
+      on_device () ? gst_harness_pull (h) : gst_harness_try_pull (h);
+
+  g_assert_nonnull (buffer);
+  return buffer;
+}
+
+void
+test_received (GstHarness *h, guint n)
+{
+  for (guint ms = 0;
+       on_device () && ms < 10000 && gst_harness_buffers_received (h) < n; ms++)
+    g_usleep (1000);
+  g_assert_cmpuint (gst_harness_buffers_received (h), ==, n);
+}
+
 const char *
 test_slide (void)
 {

@@ -37,6 +37,12 @@ GstHarness *test_embed_harness (guint batch_size, gboolean live,
 /* Runs a launch line to its EOS. */
 void test_run_line (const char *line);
 
+/* The next buffer, which is there already; or soon will be, where sessions are
+ * on a device and batches run beside the stream. (transfer full) */
+GstBuffer *test_pull (GstHarness *h);
+/* Asserts that so many came out, in the same sense. */
+void test_received (GstHarness *h, guint n);
+
 GstBus *test_bus (GstElement *element);
 /* Goes to PAUSED, which must fail, and returns the one error it posted. */
 GError *test_start_error (GstElement *element);

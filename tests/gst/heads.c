@@ -141,15 +141,6 @@ test_push_frames (GstHarness *h, const GstVideoInfo *info, guint first, guint n)
         GST_FLOW_OK);
 }
 
-GstBuffer *
-test_pull (GstHarness *h)
-{
-  GstBuffer *buffer = gst_harness_try_pull (h);
-
-  g_assert_nonnull (buffer);
-  return buffer;
-}
-
 static void
 note_update (GstElement *element, gboolean success, const char *path,
     gpointer updates)

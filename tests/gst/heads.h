@@ -21,8 +21,6 @@ GstElement *test_get (GstHarness *h, const char *name);
 /* Pushes frames first … first + n - 1. */
 void test_push_frames (GstHarness *h, const GstVideoInfo *info, guint first,
     guint n);
-/* Pulls one that is there already. (transfer full) */
-GstBuffer *test_pull (GstHarness *h);
 /* Sets the model-file and pushes frames from *@next on, which are dropped, until
  * the element has heard of it. Whether it works with it. */
 gboolean test_change_model (GstHarness *h, const GstVideoInfo *info,

@@ -206,13 +206,15 @@ def documented():
 # What a machine of tests has not: cameras, servers, screens; and what stands in
 # for them. A camera is a live source of a second; a server's stream is packed
 # into RTP and unpacked again, without the network; a screen is a sink that takes
-# frames when it is their time.
+# frames when it is their time; a card's decoder is the processor's.
 STAND_INS = (
     (r"\bv4l2src( [\w-]+=\S+)*", "videotestsrc is-live=true num-buffers=25 "
                                   "pattern=ball"),
     (r"\brtspsrc( [\w-]+=\S+)*", "videotestsrc is-live=true num-buffers=25 "
                                   "pattern=ball ! jpegenc ! rtpjpegpay"),
     (r"\b(auto|xv?image|wayland|kms)(video)?sink\b", "fakesink sync=true"),
+    (r'\bqtdemux ! h264parse ! nvh264dec ! cudaconvert ! "[^"]+"',
+     "decodebin ! videoconvert"),
 )
 # encoders of other packages, if they are not installed
 ENCODERS = ((r"\bx264enc( [\w-]+=\S+)*", "x264enc", "avenc_mpeg4"),)

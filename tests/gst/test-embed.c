@@ -29,16 +29,6 @@ push_frames (GstHarness *h, const GstVideoInfo *info, guint first, guint n)
         GST_FLOW_OK);
 }
 
-/* Pulls one that is there already. */
-static GstBuffer *
-pull (GstHarness *h)
-{
-  GstBuffer *buffer = gst_harness_try_pull (h);
-
-  g_assert_nonnull (buffer);
-  return buffer;
-}
-
 /* @buffer is frame @i as it was pushed, with an embedding. */
 static void
 assert_frame (GstBuffer *buffer, const GstVideoInfo *info, guint i)
@@ -116,11 +106,11 @@ check_batch (guint batch, guint n)
       GST_BUFFER_FLAG_SET (frame, GST_BUFFER_FLAG_MARKER);
     g_assert_cmpint (gst_harness_push (h, frame), ==, GST_FLOW_OK);
   }
-  g_assert_cmpuint (gst_harness_buffers_received (h), ==, n / batch * batch);
+  test_received (h, n / batch * batch);
   g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
-  g_assert_cmpuint (gst_harness_buffers_received (h), ==, n);
+  test_received (h, n);
   for (guint i = 0; i < n; i++) {
-    g_autoptr (GstBuffer) out = pull (h);
+    g_autoptr (GstBuffer) out = test_pull (h);
     assert_frame (out, &info, i);
     g_assert_cmpint (GST_BUFFER_IS_DISCONT (out), ==, i == 0);
     g_assert_cmpint (GST_BUFFER_FLAG_IS_SET (out, GST_BUFFER_FLAG_MARKER) != 0,
@@ -160,9 +150,9 @@ test_discont (void)
   GST_BUFFER_FLAG_SET (frame, GST_BUFFER_FLAG_DISCONT);
   g_assert_cmpint (gst_harness_push (h, frame), ==, GST_FLOW_OK);
   push_frames (h, &info, 3, 3);
-  g_assert_cmpuint (gst_harness_buffers_received (h), ==, 6);
+  test_received (h, 6);
   for (guint i = 0; i < 6; i++) {
-    g_autoptr (GstBuffer) out = pull (h);
+    g_autoptr (GstBuffer) out = test_pull (h);
     assert_frame (out, &info, i);
     if (i > 0)
       g_assert_cmpint (GST_BUFFER_IS_DISCONT (out), ==, i == 2);
@@ -203,7 +193,7 @@ check_event (GstEventType type, gboolean drains)
   before = gst_harness_events_received (h);
   g_assert_true (gst_harness_push_event (h, make_event (type)));
   g_assert_cmpuint (gst_harness_events_received (h), >, before);
-  g_assert_cmpuint (gst_harness_buffers_received (h), ==, drains ? 2 : 0);
+  test_received (h, drains ? 2 : 0);
   while (gst_harness_events_in_queue (h) > 0) {
     g_autoptr (GstEvent) event = gst_harness_pull_event (h);
     seen |= GST_EVENT_TYPE (event) == type;
@@ -211,9 +201,9 @@ check_event (GstEventType type, gboolean drains)
   g_assert_true (seen);
   push_frames (h, &info, 2, 2);
   g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
-  g_assert_cmpuint (gst_harness_buffers_received (h), ==, 4);
+  test_received (h, 4);
   for (guint i = 0; i < 4; i++) {
-    g_autoptr (GstBuffer) out = pull (h);
+    g_autoptr (GstBuffer) out = test_pull (h);
     assert_frame (out, &info, i);
   }
   gst_harness_teardown (h);
@@ -243,9 +233,9 @@ test_flush (void)
   g_assert_true (gst_harness_push_event (h, make_event (GST_EVENT_SEGMENT)));
   push_frames (h, &info, 10, 5);
   g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
-  g_assert_cmpuint (gst_harness_buffers_received (h), ==, 5);
+  test_received (h, 5);
   for (guint i = 10; i < 15; i++) {
-    g_autoptr (GstBuffer) out = pull (h);
+    g_autoptr (GstBuffer) out = test_pull (h);
     assert_frame (out, &info, i);
   }
   gst_harness_teardown (h);
@@ -264,11 +254,11 @@ test_caps_change (void)
   g_assert_true (gst_video_info_from_caps (&big, parsed));
   push_frames (h, &small, 0, 3);
   gst_harness_set_src_caps_str (h, caps);
-  g_assert_cmpuint (gst_harness_buffers_received (h), ==, 3);
+  test_received (h, 3);
   push_frames (h, &big, 3, 2);
   g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
   for (guint i = 0; i < 5; i++) {
-    g_autoptr (GstBuffer) out = pull (h);
+    g_autoptr (GstBuffer) out = test_pull (h);
     assert_frame (out, i < 3 ? &small : &big, i);
   }
   gst_harness_teardown (h);
@@ -285,7 +275,7 @@ test_gap_buffer (void)
 
   GST_BUFFER_FLAG_SET (frame, GST_BUFFER_FLAG_GAP);
   g_assert_cmpint (gst_harness_push (h, frame), ==, GST_FLOW_OK);
-  out = pull (h);
+  out = test_pull (h);
   g_assert_null (get_tensor (out));
   g_assert_cmpuint (test_stat (h->element, "skipped-gap"), ==, 1);
   g_assert_cmpuint (test_stat (h->element, "inferred"), ==, 0);
@@ -310,7 +300,7 @@ test_model_event (void)
   g_assert_cmpstr (gst_structure_get_string (s, "arch"), ==, "swinv2-nano");
   g_assert_true (gst_structure_get_uint (s, "dim", &dim));
   {
-    g_autoptr (GstBuffer) out = pull (h);
+    g_autoptr (GstBuffer) out = test_pull (h);
     g_assert_cmpuint (dim, ==, get_tensor (out)->dims[0]);
   }
   gst_harness_teardown (h);
@@ -326,7 +316,7 @@ refuse (GstPad *pad, GstObject *parent, GstBuffer *buffer)
 }
 
 /* "I have enough" reaches the source, at once or, after an event drained the
- * batch, with the next frame. */
+ * batch, with the next frame. (Beside the stream: test-ahead.c.) */
 static void
 test_flow (void)
 {
@@ -359,7 +349,7 @@ test_shared_frame (void)
 
   g_assert_cmpint (gst_harness_push (h, gst_buffer_ref (mine)), ==,
       GST_FLOW_OK);
-  out = pull (h);
+  out = test_pull (h);
   g_assert_null (get_tensor (mine));
   g_assert_nonnull (get_tensor (out));
   g_assert_true (gst_buffer_peek_memory (mine, 0) ==
@@ -403,7 +393,7 @@ embed_picture (GstVideoFormat format, guint padding, gsize *dim)
     gst_buffer_add_video_meta_full (frame, GST_VIDEO_FRAME_FLAG_NONE, format,
         width, height, 1, offset, stride);
   g_assert_cmpint (gst_harness_push (h, frame), ==, GST_FLOW_OK);
-  out = pull (h);
+  out = test_pull (h);
   tensor = get_tensor (out);
   g_assert_nonnull (tensor);
   gst_buffer_extract_dup (tensor->data, 0, -1, &values, &size);
@@ -452,7 +442,7 @@ test_conversion (void)
   gst_harness_set_src_caps_str (h, CAPS_64);
   g_assert_cmpint (gst_harness_push (h, test_frame (&info, 0)), ==,
       GST_FLOW_OK);
-  out = pull (h);
+  out = test_pull (h);
   g_assert_cmpuint (gst_buffer_get_size (out), ==, 32 * 32 * 3 / 2);
   g_assert_nonnull (get_tensor (out));
   gst_harness_teardown (h);
@@ -555,6 +545,7 @@ test_messages (void)
 
   g_object_set (h->element, "post-messages", TRUE, NULL);
   push_frames (h, &info, 3, 1);
+  out = test_pull (h);
   message = test_pop (bus, GST_MESSAGE_ELEMENT);
   g_assert_nonnull (message);
   g_assert_true (gst_message_has_name (message, GST_UMEDPT_TENSOR_EMBEDDING));
@@ -562,7 +553,6 @@ test_messages (void)
       "timestamp", G_TYPE_UINT64, &timestamp, "data", GST_TYPE_BUFFER, &data,
       NULL));
   g_assert_cmpuint (timestamp, ==, 3 * FRAME_TIME);
-  out = pull (h);
   g_assert_cmpuint (gst_buffer_get_size (data), ==,
       gst_buffer_get_size (get_tensor (out)->data));
   gst_element_set_bus (h->element, NULL);

@@ -312,8 +312,10 @@ test_boxes_as_regions (void)
       "MODEL inference-region=roi-list",
       CAPS_BIG, &info);
   g_autoptr (GstElement) e = test_get (h, "e");
+  g_autoptr (GstBuffer) out = NULL;
 
   test_push_frames (h, &info, 0, 1);
+  out = test_pull (h);
   g_assert_cmpuint (test_stat (e, "encoded"), ==, 3);
   gst_harness_teardown (h);
 }
