@@ -6,6 +6,9 @@
  * compute stream in the order of the queue. What a stream of images feeds goes
  * through a stream of its own, beside the computing, and an event tells the
  * compute stream when it is there.
+ *
+ * Who waits for results does not hold the queue meanwhile, so that others queue
+ * work for the device to go on with.
  */
 #include "transfer.h"
 
@@ -27,10 +30,13 @@ typedef struct
 
 typedef struct
 {
-  GMutex lock; /* of the stages for uploads and downloads */
+  GMutex lock; /* of the stages for uploads */
   Stage stages[N_STAGES];
   guint next;
-  Stage down;
+  GMutex down_lock; /* of which buffers for downloads are taken */
+  GCond down_free;
+  Stage downs[N_STAGES];
+  gboolean taken[N_STAGES];
   GMutex feed_lock; /* from begin to end */
   Stage feeds[N_STAGES];
   guint next_feed;
@@ -120,21 +126,64 @@ upload (UmedptMemory *memory, gpointer dst, gconstpointer host, gsize size,
   return ok;
 }
 
+/* A buffer for one part. Whoever has one gives it back without the queue, so it
+ * may be waited for with it. */
+static guint
+take_down (void)
+{
+  guint i = 0;
+
+  g_mutex_lock (&transfer.down_lock);
+  for (;;) {
+    for (i = 0; i < N_STAGES && transfer.taken[i];)
+      i++;
+    if (i < N_STAGES)
+      break;
+    g_cond_wait (&transfer.down_free, &transfer.down_lock);
+  }
+  transfer.taken[i] = TRUE;
+  g_mutex_unlock (&transfer.down_lock);
+  return i;
+}
+
+static void
+give_down (guint i)
+{
+  g_mutex_lock (&transfer.down_lock);
+  transfer.taken[i] = FALSE;
+  g_cond_signal (&transfer.down_free);
+  g_mutex_unlock (&transfer.down_lock);
+}
+
+static gboolean
+queue_down (UmedptCuda *cuda, Stage *stage, const guint8 *src, gsize size,
+    GError **error)
+{
+  return stage_ready (stage, STAGE_SIZE, error) &&
+      umedpt_cuda_check (cudaMemcpyAsync (stage->data, src, size,
+                             cudaMemcpyDeviceToHost, cuda->stream),
+          "copying from the GPU", error) &&
+      stage_used (stage, cuda->stream, error);
+}
+
 static gboolean
 download_part (UmedptCuda *cuda, guint8 *host, const guint8 *src, gsize size,
     GError **error)
 {
-  Stage *stage = &transfer.down;
+  gboolean ok;
+  guint i;
 
-  if (!stage_ready (stage, STAGE_SIZE, error) ||
-      !umedpt_cuda_check (cudaMemcpyAsync (stage->data, src, size,
-                              cudaMemcpyDeviceToHost, cuda->stream),
-          "copying from the GPU", error) ||
-      !umedpt_cuda_check (cudaStreamSynchronize (cuda->stream),
-          "computing on the GPU", error))
-    return FALSE;
-  memcpy (host, stage->data, size);
-  return TRUE;
+  g_rec_mutex_lock (cuda->base.queue);
+  i = take_down ();
+  ok = queue_down (cuda, &transfer.downs[i], src, size, error);
+  g_rec_mutex_unlock (cuda->base.queue);
+  ok = ok &&
+      umedpt_cuda_check (cudaEventSynchronize (transfer.downs[i].done),
+          "computing on the GPU", error);
+  if (ok)
+    memcpy (host, transfer.downs[i].data, size);
+  give_down (i);
+  return ok;
 }
 
 static gboolean
@@ -143,13 +192,9 @@ download (UmedptMemory *memory, gpointer host, gconstpointer src, gsize size,
 {
   gboolean ok = TRUE;
 
-  g_rec_mutex_lock (cuda_of (memory)->base.queue);
-  g_mutex_lock (&transfer.lock);
   for (gsize at = 0; ok && at < size; at += STAGE_SIZE)
     ok = download_part (cuda_of (memory), (guint8 *) host + at,
         (const guint8 *) src + at, MIN (STAGE_SIZE, size - at), error);
-  g_mutex_unlock (&transfer.lock);
-  g_rec_mutex_unlock (cuda_of (memory)->base.queue);
   return ok;
 }
 
@@ -251,6 +296,8 @@ gboolean
 umedpt_cuda_transfer_init (UmedptCuda *cuda, GError **error)
 {
   g_mutex_init (&transfer.lock);
+  g_mutex_init (&transfer.down_lock);
+  g_cond_init (&transfer.down_free);
   g_mutex_init (&transfer.feed_lock);
   cuda->memory = (UmedptMemory){ .name = "cuda",
     .allocate = allocate,
@@ -261,10 +308,10 @@ umedpt_cuda_transfer_init (UmedptCuda *cuda, GError **error)
     .zero = zero };
   for (guint i = 0; i < N_STAGES; i++)
     if (!make_event (&transfer.stages[i].done, error) ||
+        !make_event (&transfer.downs[i].done, error) ||
         !make_event (&transfer.feeds[i].done, error))
       return FALSE;
-  return make_event (&transfer.down.done, error) &&
-      make_event (&transfer.fed, error) &&
+  return make_event (&transfer.fed, error) &&
       umedpt_cuda_check (cudaStreamCreateWithFlags (&transfer.feed_stream,
                              cudaStreamNonBlocking),
           "making a stream", error);

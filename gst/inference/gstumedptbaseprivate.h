@@ -2,9 +2,9 @@
  *
  * The base class's state, shared by its files: gstumedptbase.c (element,
  * events, queries), gstumedptallocation.c (those of allocation),
- * gstumedptproperties.c, gstumedptstream.c (frames in, batches run, frames
- * out), gstumedptbatch.c (a batch), gstumedptahead.c (batches run while the
- * next is collected), gstumedptskip.c (frames without results of their own),
+ * gstumedptproperties.c, gstumedptstream.c (frames in, batches run),
+ * gstumedptready.c (frames out), gstumedptbatch.c (a batch), gstumedptahead.c
+ * (batches run while the next is collected), gstumedptskip.c (frames without results of their own),
  * gstumedptlook.c (what of a frame is looked at), gstumedptbeside.c (inference
  * beside the stream), gstumedptreload.c (another model).
  */
@@ -140,6 +140,17 @@ void gst_umedpt_stream_drop (GstUmedptBase *self);
 void gst_umedpt_stream_timeout (gpointer data);
 /* Pushes the batches that are done; takes the stream lock. */
 void gst_umedpt_stream_deliver (GstUmedptBase *self);
+
+/* --- gstumedptready.c; all with the stream lock --- */
+/* Puts the results of a batch on its frames, which are then to leave. */
+void gst_umedpt_ready_add_batch (GstUmedptBase *self, GstUmedptBatch *batch);
+/* (transfer full): @buffer, which @frame has become. */
+void gst_umedpt_ready_add (GstUmedptBase *self, UmedptSession *session,
+    const GstUmedptWaiting *frame, GstBuffer *buffer);
+/* Says on the bus what @buffer carries. */
+void gst_umedpt_ready_post_result (GstUmedptBase *self, GstBuffer *buffer);
+/* (transfer full) (nullable): the next frame to leave */
+GstBuffer *gst_umedpt_ready_take (GstUmedptBase *self);
 
 /* --- gstumedptbatch.c --- */
 GstUmedptBatch *gst_umedpt_batch_new (guint capacity);

@@ -354,7 +354,8 @@ install_report_properties (GObjectClass *object)
    * Since the start: frames-in, frames-out, inferred, encoded (images that
    * went through the encoder here), skipped-late, skipped-gap,
    * skipped-interval, batches (uint64), mean-fill (double, frames per batch),
-   * inference-p50, inference-p95 (uint64, ns per batch, of the last 512),
+   * inference-p50, inference-p95 (uint64, ns per batch, of the last 512; with
+   * two under way on a device, one's wait for the other counts),
    * picture-p50, picture-p95 (uint64, ns that a frame was in the element),
    * age-p50, age-p95 (uint64, ns: how old the results on a frame were),
    * overhead-per-frame (uint64, ns spent in the element outside inference and

@@ -16,7 +16,6 @@
 #include "common/gstumedpterror.h"
 #include "common/gstumedptevents.h"
 #include "inference/gstumedptbaseprivate.h"
-#include "inference/gstumedptfeatures.h"
 
 GST_DEBUG_CATEGORY_EXTERN (gst_umedpt_base_debug);
 #define GST_CAT_DEFAULT gst_umedpt_base_debug
@@ -31,112 +30,6 @@ count_batch (GstUmedptBase *self, GstUmedptBasePrivate *priv, guint n,
   gst_umedpt_stats_add_batch (&priv->stats, n, took);
   priv->inference = priv->inference ? (7 * priv->inference + took) / 8 : took;
   GST_OBJECT_UNLOCK (self);
-}
-
-static void
-post_result (GstUmedptBase *self, GstBuffer *buffer)
-{
-  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstStructure *s = gst_structure_new (klass->result, "timestamp",
-      G_TYPE_UINT64, pts, "stream-time", G_TYPE_UINT64,
-      gst_umedpt_base_stream_time (self, pts), "running-time", G_TYPE_UINT64,
-      gst_umedpt_base_running_time (self, pts), "duration", G_TYPE_UINT64,
-      GST_BUFFER_DURATION (buffer), NULL);
-
-  if (klass->describe)
-    klass->describe (self, buffer, s);
-  gst_element_post_message (GST_ELEMENT (self),
-      gst_message_new_element (GST_OBJECT (self), s));
-}
-
-/* The features go along where a later element wants them. */
-static void
-hand_on_features (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    const GstUmedptLook *look, GstBuffer *buffer)
-{
-  g_autoptr (GArray) wanted = NULL;
-
-  GST_OBJECT_LOCK (self);
-  wanted = priv->wanted ? g_array_ref (priv->wanted) : NULL;
-  GST_OBJECT_UNLOCK (self);
-  if (look && look->shared) {
-    GstUmedptView *view = &look->views[0];
-    GstUmedptWanted what = { look->session, 0, 0 };
-
-    umedpt_encoding_get_size (view->encoding, &what.width, &what.height);
-    if (umedpt_encoding_has_features (view->encoding) &&
-        gst_umedpt_features_are_wanted (wanted, &what))
-      gst_umedpt_features_attach (buffer, view->encoding, view->index,
-          look->checksum);
-  }
-  gst_umedpt_features_release (buffer, wanted);
-}
-
-static void
-make_ready (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    UmedptSession *session, const GstUmedptWaiting *frame, GstBuffer *buffer)
-{
-  GstUmedptBaseClass *klass = GST_UMEDPT_BASE_GET_CLASS (self);
-  GstUmedptWaiting *done = g_new (GstUmedptWaiting, 1);
-
-  if (klass->finish)
-    buffer = klass->finish (self, session, buffer, &priv->info);
-  *done = *frame;
-  done->buffer = buffer;
-  g_queue_push_tail (&priv->ready, done);
-}
-
-/* Results go on a copy that shares the frame's pixels where others hold it,
- * too. */
-static GstBuffer *
-finish_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    const GstUmedptLook *look, GstBuffer *results, GstBuffer *buffer)
-{
-  gboolean post = FALSE;
-
-  GST_OBJECT_LOCK (self);
-  post = priv->post_messages;
-  gst_umedpt_stats_add_age (&priv->stats, 0);
-  GST_OBJECT_UNLOCK (self);
-  buffer = gst_buffer_make_writable (buffer);
-  gst_umedpt_skip_attach (self, results, buffer);
-  hand_on_features (self, priv, look, buffer);
-  if (post)
-    post_result (self, buffer);
-  return buffer;
-}
-
-static GstBuffer *
-finish_skipped (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    GstBuffer *buffer)
-{
-  buffer =
-      gst_buffer_make_writable (gst_umedpt_skip_attach_held (self, buffer));
-  hand_on_features (self, priv, NULL, buffer);
-  return buffer;
-}
-
-/* Its frames are ready to leave. */
-static void
-finish_frames (GstUmedptBase *self, GstUmedptBasePrivate *priv,
-    GstUmedptBatch *batch)
-{
-  guint next = 0;
-
-  for (guint i = 0; i < batch->n; i++) {
-    GstUmedptWaiting *frame = &batch->frames[i];
-    GstBuffer *buffer = g_steal_pointer (&frame->buffer);
-
-    if (frame->skip) {
-      buffer = finish_skipped (self, priv, buffer);
-    } else {
-      buffer = finish_frame (self, priv, &batch->looks[next],
-          batch->results[next], buffer);
-      next++;
-    }
-    make_ready (self, priv, batch->session, frame, buffer);
-  }
 }
 
 static GstFlowReturn
@@ -159,7 +52,7 @@ finish_batch (GstUmedptBase *self, GstUmedptBasePrivate *priv,
   if (batch->error)
     flow = failure (self, priv, batch->error);
   else
-    finish_frames (self, priv, batch);
+    gst_umedpt_ready_add_batch (self, batch);
   if (flow == GST_FLOW_OK && batch->n_looked > 0) {
     count_batch (self, priv, batch->n_looked, batch->took);
     GST_LOG_OBJECT (self, "%u frames in %" GST_TIME_FORMAT, batch->n_looked,
@@ -174,31 +67,6 @@ finish_batch (GstUmedptBase *self, GstUmedptBasePrivate *priv,
   return flow;
 }
 
-/* The next frame to leave, or NULL. (transfer full) */
-static GstBuffer *
-take_ready (GstUmedptBase *self, GstUmedptBasePrivate *priv)
-{
-  g_autofree GstUmedptWaiting *frame = g_queue_pop_head (&priv->ready);
-  GstBuffer *buffer = frame ? frame->buffer : NULL;
-  GstClockTime end = GST_CLOCK_TIME_NONE;
-  guint64 position = 0;
-
-  if (!buffer)
-    return NULL;
-  end = GST_BUFFER_PTS (buffer);
-
-  if (GST_CLOCK_TIME_IS_VALID (end) && GST_BUFFER_DURATION_IS_VALID (buffer))
-    end += GST_BUFFER_DURATION (buffer);
-  position = gst_umedpt_base_stream_time (self, end);
-  GST_OBJECT_LOCK (self);
-  gst_umedpt_stats_add_delay (&priv->stats,
-      gst_util_get_timestamp () - frame->arrived);
-  if (GST_CLOCK_TIME_IS_VALID (position))
-    priv->position = position;
-  GST_OBJECT_UNLOCK (self);
-  return buffer;
-}
-
 /* --- running a batch ----------------------------------------------------- */
 
 static GstFlowReturn
@@ -207,7 +75,7 @@ push_ready (GstUmedptBase *self, GstUmedptBasePrivate *priv)
   GstFlowReturn flow = GST_FLOW_OK;
   GstBuffer *buffer = NULL;
 
-  while (flow == GST_FLOW_OK && (buffer = take_ready (self, priv)))
+  while (flow == GST_FLOW_OK && (buffer = gst_umedpt_ready_take (self)))
     flow = gst_pad_push (GST_BASE_TRANSFORM_SRC_PAD (self), buffer);
   return flow;
 }
@@ -330,12 +198,12 @@ pass_frame (GstUmedptBase *self, GstUmedptBasePrivate *priv,
     post = priv->post_messages;
     GST_OBJECT_UNLOCK (self);
     if (post)
-      post_result (self, newest);
+      gst_umedpt_ready_post_result (self, newest);
   }
   if (!frame->skip)
     gst_umedpt_beside_offer (priv->beside, frame->buffer, &priv->info);
   frame->buffer = gst_umedpt_skip_attach_held (self, frame->buffer);
-  make_ready (self, priv, priv->session, frame, frame->buffer);
+  gst_umedpt_ready_add (self, priv->session, frame, frame->buffer);
   return GST_FLOW_OK;
 }
 
@@ -490,7 +358,7 @@ gst_umedpt_stream_generate (GstBaseTransform *trans, GstBuffer **buffer)
   if (!priv->ready.length)
     flow = run_timed (self, priv, &took);
   if (flow == GST_FLOW_OK)
-    *buffer = take_ready (self, priv);
+    *buffer = gst_umedpt_ready_take (self);
   count_overhead (self, priv, begin, took);
   return flow;
 }

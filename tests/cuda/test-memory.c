@@ -75,6 +75,39 @@ test_round_trip (void)
   }
 }
 
+/* Some part of it while others fetch theirs, and while the queue is held. */
+static gpointer
+fetch (gpointer data)
+{
+  const guint seed = GPOINTER_TO_UINT (data);
+  const gint64 n = (gint64) (1 << 21) * (seed % 3) + 1000 + seed;
+  g_autoptr (UmedptTensor) here =
+      fill_random (&(Lcg){ seed }, UMEDPT_DTYPE_F32, 1, 0, SHAPE (n));
+  g_autoptr (UmedptTensor) there = random_there (seed, SHAPE (n));
+
+  for (guint i = 0; i < 6; i++) {
+    const gboolean held = (seed + i) % 3 == 0;
+
+    if (held)
+      g_rec_mutex_lock (cuda->queue);
+    assert_same (here, there);
+    if (held)
+      g_rec_mutex_unlock (cuda->queue);
+  }
+  return NULL;
+}
+
+static void
+test_fetch_together (void)
+{
+  GThread *threads[6];
+
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("fetch", fetch, GUINT_TO_POINTER (i));
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+}
+
 /* Host memory that was uploaded may be used again at once. */
 static void
 test_upload_is_done (void)
@@ -423,6 +456,7 @@ main (int argc, char **argv)
     return 0;
   }
   g_test_add_func ("/cuda/memory/round-trip", test_round_trip);
+  g_test_add_func ("/cuda/memory/fetch-together", test_fetch_together);
   g_test_add_func ("/cuda/memory/upload-is-done", test_upload_is_done);
   g_test_add_func ("/cuda/memory/recycling", test_recycling);
   g_test_add_func ("/cuda/memory/out-of-memory", test_out_of_memory);

@@ -2,6 +2,7 @@
 #
 # For tests of training by several processes: runs umedpt-train under mpirun on
 # this machine, reads what a run has left, compares two. Standard library only.
+# UMEDPT_TEST_LAUNCHER=srun starts the processes by Slurm, where that is set up.
 #
 # The command line of such a test: UMEDPT-TRAIN FOLDER-OF-libumedpt-mpi.so
 import array
@@ -12,8 +13,14 @@ import subprocess
 import sys
 
 TRAIN, MODULE = sys.argv[1], sys.argv[2]
-if not shutil.which("mpirun"):
-    print("skipped: there is no mpirun (openmpi-bin)")
+LAUNCHERS = {
+    "mpirun": ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca",
+               "btl", "self,tcp"],
+    "srun": ["srun", "--mpi=pmix", "--overcommit", "--kill-on-bad-exit=1"],
+}
+LAUNCHER = LAUNCHERS[os.environ.get("UMEDPT_TEST_LAUNCHER") or "mpirun"]
+if not shutil.which(LAUNCHER[0]):
+    print(f"skipped: there is no {LAUNCHER[0]}")
     sys.exit(77)
 if not os.path.exists(os.path.join(MODULE, "libumedpt-mpi.so")):
     print("skipped: the MPI module was not built")
@@ -30,8 +37,7 @@ def run(n, *args, status=0, timeout=100, **variables):
     what they said."""
     command = [TRAIN, *args, "-q", "-p", "0"]
     if n > 1:
-        command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n",
-                   str(n), "--mca", "btl", "self,tcp", *command]
+        command = [*LAUNCHER, "-n", str(n), *command]
     path = [MODULE, os.environ.get("UMEDPT_BACKEND_PATH")]
     env = dict(os.environ, UMEDPT_THREADS="1", ASAN_OPTIONS=SANITIZER,
                OMPI_MCA_rmaps_base_oversubscribe="1",
