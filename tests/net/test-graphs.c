@@ -184,7 +184,7 @@ run_failures (gint *countdown, gint n)
   Answers expected;
 
   answers_expect_each (&expected, UMEDPT_PRECISION_F32, 4, SMALL);
-  for (gint k = 1; k <= n; k += watch_is_slow () ? 7 : 1) {
+  for (gint k = 1; k <= n; k++) {
     UmedptSession *session = answers_open_session (UMEDPT_PRECISION_F32);
 
     *countdown = k;
@@ -221,8 +221,7 @@ test_allocation (void)
   gint k = 1;
 
   answers_expect_each (&expected, UMEDPT_PRECISION_F32, 3, SMALL);
-  for (gboolean failed = TRUE; failed;
-       k += 1 + (watch_is_slow () ? 2 * k : k / 8)) {
+  for (gboolean failed = TRUE; failed; k += 1 + k / 8) {
     UmedptSession *session = answers_open_session (UMEDPT_PRECISION_F32);
 
     watched.fail_allocation = k;
@@ -251,7 +250,7 @@ test_budget (void)
   answers_run_frame (session, &expected, 0);
   g_assert_cmpuint (watched.peak, >, rest);
   watched.budget = watched.peak + (watched.peak - rest) / 8;
-  for (guint round = 0; round < (watch_is_slow () ? 6 : 12); round++)
+  for (guint round = 0; round < 12; round++)
     answers_run_frame (session, &expected, round % 3);
   watched.budget = 0;
   answers_close_session (session);
@@ -321,10 +320,6 @@ test_small_device (void)
   Answers expected;
   guint n_failed = 0;
 
-  if (!watch_is_slow ()) {
-    g_test_skip ("the device's memory cannot be made small");
-    return;
-  }
   answers_expect_each (&expected, UMEDPT_PRECISION_F32, 3, SMALL);
   for (guint size = 0; size < G_N_ELEMENTS (sizes); size++) {
     UmedptSession *session = answers_open_session (UMEDPT_PRECISION_F32);
@@ -445,14 +440,18 @@ add_tests (void)
           tests[i].run);
     }
   g_test_add_func ("/graphs/batch", test_batch);
+  g_test_add_func ("/graphs/threads", test_threads);
+  if (watch_is_slow ()) {
+    /* what a failure leaves behind is the host's, and the same on others */
+    g_test_add_func ("/graphs/small-device", test_small_device);
+    return;
+  }
   g_test_add_func ("/graphs/sizes", test_sizes);
   g_test_add_func ("/graphs/not-recorded", test_not_recorded);
   g_test_add_func ("/graphs/not-run", test_not_run);
   g_test_add_func ("/graphs/allocation", test_allocation);
   g_test_add_func ("/graphs/budget", test_budget);
   g_test_add_func ("/graphs/smaller-parts", test_smaller_parts);
-  g_test_add_func ("/graphs/small-device", test_small_device);
-  g_test_add_func ("/graphs/threads", test_threads);
 }
 
 int
@@ -464,7 +463,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   if (!watch_backend (&error)) {
     g_print ("1..0 # SKIP %s\n", error->message);
-    return 77;
+    return 0;
   }
   answers_set_up ();
   add_tests ();
