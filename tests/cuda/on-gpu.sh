@@ -9,13 +9,14 @@
 #
 #   info       what is there
 #   ops        the op table against ref, forward and backward, f32 and bf16
-#   net        the encoder and all heads against PyTorch's vectors
+#   net        the encoder and all heads against PyTorch's vectors; sessions,
+#              graphs of tasks, images on the card
 #   torch      full encoders beside torchvision's
 #   train      ten rounds of three tasks, cpu and cuda
 #   profile    time per kernel of the base encoder and of a training step (ncu)
 #   sanitize   the op table under compute-sanitizer, all four tools
 #   slide      a slide through gst-launch, beside decoder and encoder alone
-#   bench      our times and PyTorch's, one table (bench/bench-gpu.py)
+#   bench      our times and PyTorch's, one table (bench/bench-gpu.py); tasks
 #
 # All but profile, sanitize, slide and bench by default. The last line counts; the status is 0
 # if nothing failed.
@@ -27,7 +28,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --out) out=${2:?}; shift ;;
     --python) python=${2:?}; shift ;;
-    -h|--help) sed -n '3,24s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '3,25s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) steps+=("$1") ;;
   esac
   shift

@@ -152,6 +152,13 @@ test_received (GstHarness *h, guint n)
   g_assert_cmpuint (gst_harness_buffers_received (h), ==, n);
 }
 
+GstFlowReturn
+test_refuse (GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+  gst_buffer_unref (buffer);
+  return GST_FLOW_EOS;
+}
+
 const char *
 test_slide (void)
 {

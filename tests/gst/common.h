@@ -43,6 +43,9 @@ GstBuffer *test_pull (GstHarness *h);
 /* Asserts that so many came out, in the same sense. */
 void test_received (GstHarness *h, guint n);
 
+/* A chain function: "I have enough". */
+GstFlowReturn test_refuse (GstPad *pad, GstObject *parent, GstBuffer *buffer);
+
 GstBus *test_bus (GstElement *element);
 /* Goes to PAUSED, which must fail, and returns the one error it posted. */
 GError *test_start_error (GstElement *element);

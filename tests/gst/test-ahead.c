@@ -282,13 +282,6 @@ test_reload (void)
 
 /* --- failures, and back-pressure -------------------------------------------- */
 
-static GstFlowReturn
-refuse (GstPad *pad, GstObject *parent, GstBuffer *buffer)
-{
-  gst_buffer_unref (buffer);
-  return GST_FLOW_EOS;
-}
-
 /* "I have enough" reaches the source some frames later. */
 static void
 test_flow (void)
@@ -297,7 +290,7 @@ test_flow (void)
   GstHarness *h = test_embed_harness (2, FALSE, CAPS_64, &info);
   GstFlowReturn flow = GST_FLOW_OK;
 
-  gst_pad_set_chain_function (h->sinkpad, refuse);
+  gst_pad_set_chain_function (h->sinkpad, test_refuse);
   for (guint i = 0; flow == GST_FLOW_OK && i < MANY; i++)
     flow = gst_harness_push (h, test_frame (&info, i));
   g_assert_cmpint (flow, ==, GST_FLOW_EOS);

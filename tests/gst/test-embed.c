@@ -308,13 +308,6 @@ test_model_event (void)
 
 /* --- flow --------------------------------------------------------------- */
 
-static GstFlowReturn
-refuse (GstPad *pad, GstObject *parent, GstBuffer *buffer)
-{
-  gst_buffer_unref (buffer);
-  return GST_FLOW_EOS;
-}
-
 /* "I have enough" reaches the source, at once or, after an event drained the
  * batch, with the next frame. (Beside the stream: test-ahead.c.) */
 static void
@@ -324,14 +317,14 @@ test_flow (void)
   GstHarness *h = test_embed_harness (2, FALSE, CAPS_64, &info);
 
   push_frames (h, &info, 0, 1);
-  gst_pad_set_chain_function (h->sinkpad, refuse);
+  gst_pad_set_chain_function (h->sinkpad, test_refuse);
   g_assert_cmpint (gst_harness_push (h, test_frame (&info, 1)), ==,
       GST_FLOW_EOS);
   gst_harness_teardown (h);
 
   h = test_embed_harness (2, FALSE, CAPS_64, &info);
   push_frames (h, &info, 0, 1);
-  gst_pad_set_chain_function (h->sinkpad, refuse);
+  gst_pad_set_chain_function (h->sinkpad, test_refuse);
   gst_harness_push_event (h, make_event (GST_EVENT_GAP));
   g_assert_cmpint (gst_harness_push (h, test_frame (&info, 1)), ==,
       GST_FLOW_EOS);
